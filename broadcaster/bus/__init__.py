@@ -1,0 +1,1 @@
+"""What carries chunk records to workers; it decides nothing."""

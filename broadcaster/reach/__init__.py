@@ -1,0 +1,1 @@
+"""After it was sent: who was reached, where, and who was not."""

@@ -1,0 +1,1 @@
+"""The database is the truth: the only room that speaks SQL."""

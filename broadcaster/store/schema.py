@@ -1,0 +1,450 @@
+"""The tables, once, for SQLite and PostgreSQL.
+
+Times are BIGINT milliseconds since the epoch (UTC) in columns `*_at`. Places are 12-digit strings. JSON is kept as text,
+because its digest is taken over exactly those bytes.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from broadcaster.model import CampaignState, Category, Mode, Outcome
+
+metadata = MetaData()
+
+# INTEGER PRIMARY KEY on SQLite is the row id itself; BIGINT would make a second index.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _one_of(column: str, words: type) -> CheckConstraint:
+    listed = ", ".join(f"'{w}'" for w in words)  # type: ignore[attr-defined]
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_word")
+
+
+place = Table(
+    "place",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("level", Integer, nullable=False),  # 1 province, 2 prefecture, 3 county, 4 township, 5 village
+    Column("parent", Text),
+    Column("population", Integer),  # estimate of people; NULL = not known
+    Column("population_source", Text),
+    Index("place_parent", "parent"),
+    sqlite_with_rowid=False,
+)
+
+unit = Table(
+    "unit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("code", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("parent_id", Id, ForeignKey("unit.id")),
+)
+
+# A unit is a set of places, not a prefix: one brigade's area lies under two county codes. The longest code wins.
+unit_place = Table(
+    "unit_place",
+    metadata,
+    Column("place", Text, nullable=False),  # code or its meaningful prefix
+    Column("unit_id", Id, ForeignKey("unit.id"), nullable=False),
+    PrimaryKeyConstraint("place", "unit_id"),
+    sqlite_with_rowid=False,
+)
+
+user = Table(
+    "app_user",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("login", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("unit_id", Id, ForeignKey("unit.id")),
+    Column("roles", Text, nullable=False),  # words of Role, blank separated
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+sign_in_link = Table(
+    "sign_in_link",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_id", Id, ForeignKey("app_user.id"), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+web_session = Table(
+    "web_session",
+    metadata,
+    Column("id_hash", LargeBinary, primary_key=True),
+    Column("user_id", Id, ForeignKey("app_user.id"), nullable=False),
+    Column("csrf", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_id", Id, ForeignKey("app_user.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+)
+
+premises = Table(
+    "premises",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    UniqueConstraint("name", "place", name="premises_once"),
+    Index("premises_place", "place"),
+)
+
+recipient = Table(
+    "recipient",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("address_sealed", LargeBinary, nullable=False),  # AES-GCM over the address with scheme
+    Column("address_key", LargeBinary, nullable=False),  # keyed hash of the address, for look-up only
+    Column("name", Text),
+    Column("place", Text, nullable=False),
+    Column("premises_id", Id, ForeignKey("premises.id")),
+    Column("languages", Text, nullable=False),  # "zh-CN" or "zh-CN+ko"
+    Column("format", Text, nullable=False, server_default=""),
+    Column("people", Integer),  # estimate of people behind a speaker or board; NULL = not known
+    Column("people_source", Text),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("channel", "address_key", name="recipient_once"),
+    Index("recipient_place", "place"),
+    Index("recipient_premises", "premises_id"),
+)
+
+recipient_group = Table(
+    "recipient_group",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+group_member = Table(
+    "group_member",
+    metadata,
+    Column("group_id", Id, ForeignKey("recipient_group.id"), nullable=False),
+    Column("recipient_id", Id, ForeignKey("recipient.id"), nullable=False),
+    PrimaryKeyConstraint("group_id", "recipient_id"),
+    Index("group_member_recipient", "recipient_id"),
+    sqlite_with_rowid=False,
+)
+
+audience = Table(
+    "audience",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("selection", Text, nullable=False),
+    Column("created_by", Id, ForeignKey("app_user.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# class: promotion | notice | never. An opt-out from promotions does not silence an emergency; `never` silences all.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("address_key", LargeBinary, nullable=False),
+    Column("class", Text, nullable=False),
+    Column("since_at", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+    PrimaryKeyConstraint("address_key", "class"),
+    sqlite_with_rowid=False,
+)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("public_id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("template_set", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("level", Text),
+    Column("state", Text, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Column("follows_id", Id, ForeignKey("campaign.id")),  # the campaign this one corrects, updates or repeats
+    Column("follows_how", Text),  # correction | update | repeat
+    Column("facts", Text, nullable=False),  # JSON
+    Column("selection", Text, nullable=False),  # JSON of Selection
+    Column("channels", Text, nullable=False),  # JSON list
+    Column("not_before_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("version", Integer, nullable=False, server_default="0"),  # rises at every edit; a stale page is refused
+    Column("sealed_digest", Text),
+    Column("planned", Integer),
+    Column("parts", Integer),
+    Column("cost", BigInteger),  # thousandths of the currency unit
+    Column("author_id", Id, ForeignKey("app_user.id"), nullable=False),
+    Column("editor_id", Id, ForeignKey("app_user.id"), nullable=False),  # last to change it; may not approve either
+    Column("approver_id", Id, ForeignKey("app_user.id")),
+    Column("reason", Text),  # of the last return or cancel
+    Column("created_at", BigInteger, nullable=False),
+    Column("submitted_at", BigInteger),
+    Column("approved_at", BigInteger),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("cancelled_at", BigInteger),
+    _one_of("category", Category),
+    _one_of("mode", Mode),
+    _one_of("state", CampaignState),
+    CheckConstraint("approver_id IS NULL OR approver_id <> author_id", name="two_people"),
+    Index("campaign_open", "state", sqlite_where=text("state IN ('approved', 'running')"),
+          postgresql_where=text("state IN ('approved', 'running')")),
+)  # fmt: skip
+
+wording = Table(
+    "wording",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("languages", Text, nullable=False),
+    Column("segment", Text, nullable=False),  # JSON: the values of the segment facts that the set uses
+    Column("pieces", Text, nullable=False),  # JSON list: fixed text around the slots
+    Column("slots", Text, nullable=False),  # JSON list of slot names, one fewer than pieces
+    Column("spoken", Text),  # JSON list of [language, words as said]
+    Column("clip", Text),  # JSON of the clip: files, seconds, engine, loudness
+    Column("size", Text, nullable=False),  # JSON
+    Column("digest", Text, nullable=False),
+    Index("wording_campaign", "campaign_id"),
+)
+
+# One row per combination that counts are cut by; deliveries and counters carry its id instead of six columns each.
+cut = Table(
+    "cut",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("place", Text, nullable=False),  # county
+    Column("unit_id", Id),
+    Column("premises_category", Text, nullable=False),  # '' where there is none
+    Column("languages", Text, nullable=False),
+    Index("cut_campaign", "campaign_id"),
+)
+
+# No foreign keys here: four look-ups a row are a third of the plan's time, and the plan writes only ids it has just read.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("campaign_id", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("recipient_id", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("premises_id", BigInteger),
+    Column("wording_id", BigInteger, nullable=False),
+    Column("cut_id", BigInteger, nullable=False),
+    Column("slots", Text),  # JSON list of the slot values, frozen at submit; NULL where the wording has none
+    Column("parts", Integer, nullable=False),
+    Column("token", Text, nullable=False),  # random; outside name = campaign-n-token
+    Column("outcome", Text, nullable=False),
+    Column("proof", Integer, nullable=False, server_default="0"),  # bits of model.PROOF_BITS
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("due_at", BigInteger, nullable=False, server_default="0"),
+    Column("lease_id", BigInteger),  # of the attempt under way, or of the last one
+    Column("provider", Text),
+    Column("provider_ref", Text),
+    Column("reason", Text),
+    Column("changed_at", BigInteger),  # of the last attempt's answer or receipt
+    PrimaryKeyConstraint("campaign_id", "n"),
+    UniqueConstraint("campaign_id", "recipient_id", "channel", name="delivery_once"),
+    _one_of("outcome", Outcome),
+    sqlite_with_rowid=False,
+)
+
+# Outbox, poll index and sweep in one. due_at is NULL until the campaign is approved.
+chunk = Table(
+    "chunk",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("first", Integer, nullable=False),
+    Column("last", Integer, nullable=False),
+    Column("due_at", BigInteger),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("published_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("digest", Text, nullable=False),
+    Index("chunk_campaign", "campaign_id"),
+    Index("chunk_due", "lane", "channel", "due_at", sqlite_where=text("finished_at IS NULL AND due_at IS NOT NULL"),
+          postgresql_where=text("finished_at IS NULL AND due_at IS NOT NULL")),
+)  # fmt: skip
+
+# A window under way. Kept apart from delivery: an index over sending rows there would be written twice a delivery.
+lease = Table(
+    "lease",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("campaign_id", Integer, nullable=False),
+    Column("chunk_id", BigInteger, nullable=False),
+    Column("first", Integer, nullable=False),
+    Column("last", Integer, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("until_at", BigInteger, nullable=False),
+    Index("lease_until", "until_at"),
+    Index("lease_campaign", "campaign_id"),
+    sqlite_autoincrement=True,  # an id is never given twice: it guards the outcome of a window
+)
+
+# Attempts that did not simply succeed; appended, never changed.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("campaign_id", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("answer", Text, nullable=False),  # word of AnswerWord, or `in-doubt` for a lease that ran out
+    Column("provider", Text),
+    Column("reason", Text),
+    Column("detail", Text),
+    Index("attempt_delivery", "campaign_id", "n"),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("campaign_id", Integer, nullable=False),
+    Column("cut_id", BigInteger, nullable=False),
+    Column("word", Text, nullable=False),  # an outcome or a proof
+    Column("shard", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    PrimaryKeyConstraint("campaign_id", "cut_id", "word", "shard"),
+    sqlite_with_rowid=False,
+)
+
+device = Table(
+    "device",
+    metadata,
+    Column("recipient_id", Id, ForeignKey("recipient.id"), primary_key=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("sequence", BigInteger, nullable=False, server_default="0"),  # only rises
+    Column("changed", BigInteger, nullable=False, server_default="0"),  # feed_version at the last change
+    Column("seen_at", BigInteger),
+    Column("detail", Text),
+    Index("device_changed", "changed"),
+)
+
+# One row: rises with every change to any feed, so that a server learns what to drop from memory by one read.
+feed_version = Table(
+    "feed_version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+feed_item = Table(
+    "feed_item",
+    metadata,
+    Column("recipient_id", BigInteger, nullable=False),
+    Column("campaign_id", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("wording_id", BigInteger, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("not_before_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("recipient_id", "campaign_id"),
+    Index("feed_item_campaign", "campaign_id"),
+    sqlite_with_rowid=False,
+)
+
+receipt_inbox = Table(
+    "receipt_inbox",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("provider", Text, nullable=False),  # provider of a message, or speaker | board
+    Column("dedupe_key", Text, nullable=False),
+    Column("campaign_id", Integer),
+    Column("n", Integer),
+    Column("word", Text, nullable=False),  # an outcome or a proof, already in our words
+    Column("at", BigInteger),  # the sender's own clock
+    Column("received_at", BigInteger, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("folded_at", BigInteger),
+    UniqueConstraint("provider", "dedupe_key", name="receipt_once"),
+    Index("receipt_open", "id", sqlite_where=text("folded_at IS NULL"), postgresql_where=text("folded_at IS NULL")),
+)
+
+bus_record = Table(
+    "bus_record",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", LargeBinary),
+    Column("headers", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("taken_by", Text),
+    Column("taken_until", BigInteger, nullable=False, server_default="0"),
+    Index("bus_record_topic", "topic", "id"),
+    sqlite_autoincrement=True,
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("source", Text, nullable=False),  # topic/partition/offset
+    Column("error", Text, nullable=False),
+    Column("raw", LargeBinary),
+    Column("at", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Id, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("request_hash", Text, nullable=False),
+    Column("status", Integer),
+    Column("body", Text),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("actor", "key"),
+)

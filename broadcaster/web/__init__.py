@@ -1,0 +1,1 @@
+"""The program over HTTP: pages, API, device feeds, health. Holds no rule."""
