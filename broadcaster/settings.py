@@ -19,7 +19,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     home: Path = Field(
-        Path("~/.local/share/broadcaster"), description="Folder of the embedded default: database, keys, spool, audio"
+        Path("~/.local/share/broadcaster"),
+        description="Folder of the embedded default: database, keys, spool, audio",
     )
     database_url: SecretStr = Field(
         SecretStr(""), description="Database address; empty = SQLite file in the home folder"
@@ -27,7 +28,9 @@ class Settings(BaseSettings):
     bus_url: str = Field("local:", description="What carries chunk records: local: (tables in the database)")
     host: str = Field("127.0.0.1", description="Address that the web server listens on")
     port: int = Field(8000, ge=0, le=65535, description="Port that the web server listens on")
-    public_url: str = Field("", description="Address under which devices and browsers reach us; empty = http://host:port")
+    public_url: str = Field(
+        "", description="Address under which devices and browsers reach us; empty = http://host:port"
+    )
     cookie_secure: bool = Field(False, description="Send the session cookie over HTTPS only; on behind TLS")
     timezone: str = Field("Asia/Shanghai", description="Zone in which times are shown and quiet hours are meant")
     language: Literal["zh-CN", "en", "ko"] = Field("zh-CN", description="Language of pages where a browser names none")
@@ -47,11 +50,14 @@ class Settings(BaseSettings):
         30.0, gt=0, le=600, description="After this long without an outcome a window is in doubt"
     )
     chunk_size: int = Field(2000, ge=1, le=100_000, description="Deliveries that one chunk record announces, at most")
-    retry_seconds: float = Field(5.0, gt=0, description="First pause before a delivery is tried again; doubles, with jitter")
+    retry_seconds: float = Field(
+        5.0, gt=0, description="First pause before a delivery is tried again; doubles, with jitter"
+    )
     max_attempts: int = Field(8, ge=1, le=50, description="Attempts of one delivery before it is failed")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="Pause between looks for due work")
     promotion_from: str = Field("08:00", description="Promotions are not sent before this hour")
     promotion_until: str = Field("21:00", description="Promotions are not sent from this hour on")
+    board_idle: str = Field("消防报警 119", description="What a billboard shows when nothing is on; never empty")
     session_idle_minutes: int = Field(30, ge=1, description="A sign-in ends after this long without a click")
     session_hours: int = Field(12, ge=1, description="A sign-in ends after this long in any case")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="Form of log lines on stderr")

@@ -126,4 +126,4 @@ class Channel(ABC):
 
     def close(self) -> None:
         """Release what send keeps open."""
-        return None
+        return

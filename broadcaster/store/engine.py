@@ -79,9 +79,9 @@ class Store:
             with _told(), self.engine.begin() as connection:
                 yield connection
             return
-        with self._turn, _told(), self.engine.connect().execution_options(begin="IMMEDIATE") as connection:
-            with connection.begin():
-                yield connection
+        immediate = self.engine.execution_options(begin="IMMEDIATE")
+        with self._turn, _told(), immediate.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Give the connections back."""

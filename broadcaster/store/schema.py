@@ -176,6 +176,7 @@ suppression = Table(
     Column("since_at", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     PrimaryKeyConstraint("address_key", "class"),
+    Index("suppression_class", "class"),
     sqlite_with_rowid=False,
 )
 
@@ -299,6 +300,8 @@ chunk = Table(
     Column("finished_at", BigInteger),
     Column("digest", Text, nullable=False),
     Index("chunk_campaign", "campaign_id"),
+    Index("chunk_open", "campaign_id", sqlite_where=text("finished_at IS NULL"),
+          postgresql_where=text("finished_at IS NULL")),
     Index("chunk_due", "lane", "channel", "due_at", sqlite_where=text("finished_at IS NULL AND due_at IS NOT NULL"),
           postgresql_where=text("finished_at IS NULL AND due_at IS NOT NULL")),
 )  # fmt: skip
@@ -352,8 +355,12 @@ device = Table(
     metadata,
     Column("recipient_id", Id, ForeignKey("recipient.id"), primary_key=True),
     Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column(
+        "mode", Text, nullable=False, server_default="live"
+    ),  # what it plays: nothing of an exercise reaches a live one
     Column("sequence", BigInteger, nullable=False, server_default="0"),  # only rises
     Column("changed", BigInteger, nullable=False, server_default="0"),  # feed_version at the last change
+    Column("changed_at", BigInteger, nullable=False, server_default="0"),
     Column("seen_at", BigInteger),
     Column("detail", Text),
     Index("device_changed", "changed"),
@@ -379,6 +386,7 @@ feed_item = Table(
     Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("recipient_id", "campaign_id"),
     Index("feed_item_campaign", "campaign_id"),
+    Index("feed_item_expires", "expires_at"),
     sqlite_with_rowid=False,
 )
 
@@ -396,7 +404,12 @@ receipt_inbox = Table(
     Column("raw", Text, nullable=False),
     Column("folded_at", BigInteger),
     UniqueConstraint("provider", "dedupe_key", name="receipt_once"),
-    Index("receipt_open", "id", sqlite_where=text("folded_at IS NULL"), postgresql_where=text("folded_at IS NULL")),
+    Index(
+        "receipt_open",
+        "id",
+        sqlite_where=text("folded_at IS NULL"),
+        postgresql_where=text("folded_at IS NULL"),
+    ),
 )
 
 bus_record = Table(
@@ -411,6 +424,7 @@ bus_record = Table(
     Column("taken_by", Text),
     Column("taken_until", BigInteger, nullable=False, server_default="0"),
     Index("bus_record_topic", "topic", "id"),
+    Index("bus_record_key", "topic", "key"),
     sqlite_autoincrement=True,
 )
 

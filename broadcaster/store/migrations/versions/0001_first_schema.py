@@ -53,6 +53,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("bus_record", schema=None) as batch_op:
+        batch_op.create_index("bus_record_key", ["topic", "key"], unique=False)
         batch_op.create_index("bus_record_topic", ["topic", "id"], unique=False)
 
     op.create_table(
@@ -117,6 +118,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("feed_item", schema=None) as batch_op:
         batch_op.create_index("feed_item_campaign", ["campaign_id"], unique=False)
+        batch_op.create_index("feed_item_expires", ["expires_at"], unique=False)
 
     op.create_table(
         "feed_version",
@@ -216,6 +218,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("address_key", "class"),
         sqlite_with_rowid=False,
     )
+    with op.batch_alter_table("suppression", schema=None) as batch_op:
+        batch_op.create_index("suppression_class", ["class"], unique=False)
+
     op.create_table(
         "unit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -382,8 +387,10 @@ def upgrade() -> None:
         "device",
         sa.Column("recipient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("mode", sa.Text(), server_default="live", nullable=False),
         sa.Column("sequence", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("changed", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -468,6 +475,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("finished_at IS NULL AND due_at IS NOT NULL"),
             postgresql_where=sa.text("finished_at IS NULL AND due_at IS NOT NULL"),
         )
+        batch_op.create_index(
+            "chunk_open",
+            ["campaign_id"],
+            unique=False,
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
+        )
 
     op.create_table(
         "cut",
@@ -525,6 +539,11 @@ def downgrade() -> None:
     op.drop_table("cut")
     with op.batch_alter_table("chunk", schema=None) as batch_op:
         batch_op.drop_index(
+            "chunk_open",
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
+        )
+        batch_op.drop_index(
             "chunk_due",
             sqlite_where=sa.text("finished_at IS NULL AND due_at IS NOT NULL"),
             postgresql_where=sa.text("finished_at IS NULL AND due_at IS NOT NULL"),
@@ -560,6 +579,9 @@ def downgrade() -> None:
     op.drop_table("recipient")
     op.drop_table("app_user")
     op.drop_table("unit")
+    with op.batch_alter_table("suppression", schema=None) as batch_op:
+        batch_op.drop_index("suppression_class")
+
     op.drop_table("suppression")
     op.drop_table("recipient_group")
     with op.batch_alter_table("receipt_inbox", schema=None) as batch_op:
@@ -586,6 +608,7 @@ def downgrade() -> None:
     op.drop_table("idempotency")
     op.drop_table("feed_version")
     with op.batch_alter_table("feed_item", schema=None) as batch_op:
+        batch_op.drop_index("feed_item_expires")
         batch_op.drop_index("feed_item_campaign")
 
     op.drop_table("feed_item")
@@ -594,6 +617,7 @@ def downgrade() -> None:
     op.drop_table("counter")
     with op.batch_alter_table("bus_record", schema=None) as batch_op:
         batch_op.drop_index("bus_record_topic")
+        batch_op.drop_index("bus_record_key")
 
     op.drop_table("bus_record")
     op.drop_table("audit")

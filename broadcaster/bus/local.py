@@ -1,0 +1,53 @@
+"""The bus in the same database: for one machine, nothing to install."""
+
+import json
+from collections.abc import Sequence
+
+from broadcaster.bus import Record
+from broadcaster.store import records
+from broadcaster.store.clock import now_ms
+from broadcaster.store.engine import Store
+
+# Longer than a chunk takes with the fastest provider; a slower one only makes a second worker look at finished ranges.
+HOLD_MS = 60_000
+
+
+class LocalBus:
+    """Records as rows; a worker holds those it works on for a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def publish(self, given: Sequence[Record]) -> None:
+        """Keeps records in one transaction."""
+        with self._store.write() as conn:
+            now = now_ms(conn)
+            records.put(conn, [(r.topic, r.key, r.value, records.headers_text(r.headers), now) for r in given])
+
+    def take(self, topics: Sequence[str], who: str, most: int) -> list[Record]:
+        """The oldest free records, held for HOLD_MS."""
+        with self._store.read() as conn:
+            if not records.any_free(conn, topics, now_ms(conn)):
+                return []
+        with self._store.write() as conn:
+            now = now_ms(conn)
+            return [_record(row) for row in records.take(conn, topics, who, (now, now + HOLD_MS), most)]
+
+    def done(self, given: Sequence[Record]) -> None:
+        """Removes them."""
+        with self._store.write() as conn:
+            records.remove(conn, [int(r.position) for r in given])
+
+    def tail(self, topic: str, after: str) -> list[Record]:
+        """Rows behind a position."""
+        with self._store.read() as conn:
+            return [_record(row) for row in records.after(conn, topic, int(after or 0))]
+
+    def close(self) -> None:
+        """The store is closed by its owner."""
+
+
+def _record(row: Sequence[object]) -> Record:
+    position, topic, key, value, headers = row
+    kept = bytes(value) if isinstance(value, bytes | memoryview) else None
+    return Record(str(topic), str(key), kept, json.loads(str(headers)), str(position))

@@ -1,0 +1,60 @@
+"""When a campaign may be sent: its life, and the hours in which promotions stay silent."""
+
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from broadcaster.model import BadInput, Category, Refused
+from broadcaster.settings import Settings
+from broadcaster.store.clock import rfc3339
+
+HOUR_MS = 3_600_000
+# An alert that comes late is a false alert: without an end it would be sent after a night's outage.
+LIFE_HOURS = {Category.EMERGENCY: 1.0, Category.NOTICE: 24.0, Category.PROMOTION: 72.0}
+LONGEST_HOURS = {Category.EMERGENCY: 24.0, Category.NOTICE: 24.0 * 31, Category.PROMOTION: 24.0 * 31}
+
+
+def life(category: Category, times: tuple[int | None, int | None], usual_hours: float | None, now: int) -> tuple[int, int]:
+    """(not before, expires) in ms of a campaign given (not before, expires) or None each.
+
+    A template set that declares longer hours than its category (a season) may also live that long. Raises BadInput: the end
+    is past, before its start, or further away than the category allows.
+    """
+    start = max(times[0] or 0, now)
+    hours = usual_hours or LIFE_HOURS[category]
+    end = times[1] if times[1] is not None else start + int(hours * HOUR_MS)
+    if end <= now:
+        raise BadInput("expired", f"the campaign's end, {rfc3339(end)}, is past: give it a later one")
+    if end <= start:
+        raise BadInput("expires-before-start", f"the campaign would end at {rfc3339(end)}, before it starts: {rfc3339(start)}")
+    longest = max(hours, LONGEST_HOURS[category])
+    if end - start > longest * HOUR_MS:
+        raise BadInput("expires-too-late", f"{category} may live {longest:g} hours at most: give it an earlier end")
+    return (times[0] if times[0] is not None else now), end
+
+
+def release_at(settings: Settings, category: Category, times: tuple[int, int], now: int) -> int:
+    """When an approved campaign becomes due: at once or at its time; promotions only in their hours.
+
+    Raises Refused "quiet-hours" where that is not before its end.
+    """
+    due = max(times[0], now)
+    if category is not Category.PROMOTION:
+        return due
+    due = _in_hours(settings, due)
+    if due >= times[1]:
+        hours = f"{settings.promotion_from} to {settings.promotion_until}"
+        raise Refused("quiet-hours", f"a promotion is sent from {hours} only, and this one ends before: give it a later end")
+    return due
+
+
+def _in_hours(settings: Settings, at_ms: int) -> int:
+    zone = ZoneInfo(settings.timezone)
+    opens, closes = time.fromisoformat(settings.promotion_from), time.fromisoformat(settings.promotion_until)
+    moment = datetime.fromtimestamp(at_ms / 1000, zone)
+    here = moment.timetz().replace(tzinfo=None)
+    if opens < closes and opens <= here < closes:
+        return at_ms
+    if opens >= closes and (here >= opens or here < closes):  # hours that pass midnight
+        return at_ms
+    day = moment.date() if here < opens else moment.date() + timedelta(days=1)
+    return int(datetime.combine(day, opens, zone).timestamp() * 1000)

@@ -1,0 +1,197 @@
+"""What each speaker and board should play or show now, served from memory: a device's poll asks the database nothing."""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from broadcaster.installation import Installation
+from broadcaster.keys import fingerprint
+from broadcaster.model import Category
+from broadcaster.store import feeds
+from broadcaster.store.clock import rfc3339, wall_ms
+from broadcaster.store.feeds import FeedDevice, FeedItem
+
+# How often an announcement is played, how far apart, how loud (percent).
+PLAY: Mapping[str, Mapping[str, int]] = {
+    Category.EMERGENCY: {"times": 3, "every_minutes": 10, "volume": 100},
+    Category.NOTICE: {"times": 2, "every_minutes": 60, "volume": 80},
+    Category.PROMOTION: {"times": 1, "every_minutes": 240, "volume": 60},
+}
+MOST_IN_MEMORY = 50_000
+UNKNOWN_SECONDS = 5.0  # an unknown token is answered from memory for so long
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Everything that one device may ask for, ready to be served."""
+
+    device: str
+    recipient_id: int
+    channel: str
+    mode: str
+    sequence: int
+    format: str
+    items: tuple[FeedItem, ...]
+    manifest: bytes = b""  # signed JSON of a speaker; JSON of a board
+    etag: str = ""
+    loaded: float = field(default_factory=time.monotonic)
+
+    def current(self, now: int) -> list[FeedItem]:
+        """What is on now: begun, not expired; only the most urgent priority."""
+        on = [i for i in self.items if i.not_before_at <= now < i.expires_at]
+        return [i for i in on if i.priority == on[0].priority] if on else []
+
+
+class FeedServer:
+    """Feeds by token. `refresh` drops what has changed; it costs one read of one row where nothing has."""
+
+    def __init__(self, inst: Installation) -> None:
+        self._inst = inst
+        self._feeds: dict[bytes, Feed] = {}
+        self._unknown: dict[bytes, float] = {}
+        self._seen_version = -1
+        self._polled: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def feed(self, token: str, channel: str) -> Feed | None:
+        """The feed of a device of this channel; None for a token that is not one of its."""
+        key = fingerprint(token)
+        found = self._feeds.get(key)
+        if found is None:
+            if time.monotonic() < self._unknown.get(key, 0.0):
+                return None
+            found = self._load(key)
+        if found is None or found.channel != channel:
+            return None
+        self._polled[found.recipient_id] = wall_ms()
+        return found
+
+    def refresh(self) -> None:
+        """Drops changed feeds and writes the heartbeats of the last polls. Called about once a second."""
+        with self._inst.store.read() as conn:
+            version = feeds.version(conn)
+            changed = feeds.changed_since(conn, self._seen_version) if version != self._seen_version else []
+        for key in changed:
+            self._feeds.pop(key, None)
+        self._seen_version = version
+
+    def write_heartbeats(self) -> None:
+        """When each device polled last, in one transaction. Called about once a minute: a poll itself writes nothing."""
+        with self._lock:
+            polled, self._polled = self._polled, {}
+        if polled:
+            with self._inst.store.write() as conn:
+                feeds.seen(conn, list(polled.items()))
+
+    def _load(self, key: bytes) -> Feed | None:
+        with self._inst.store.read() as conn:
+            device = feeds.device_by_token(conn, key)
+            items = feeds.items_of(conn, device.recipient_id, wall_ms()) if device else []
+        if device is None:
+            if len(self._unknown) > 10_000:
+                self._unknown.clear()
+            self._unknown[key] = time.monotonic() + UNKNOWN_SECONDS
+            return None
+        if len(self._feeds) >= MOST_IN_MEMORY:
+            self._feeds.clear()
+        self._feeds[key] = build(self._inst, device, items)
+        return self._feeds[key]
+
+
+def build(inst: Installation, device: FeedDevice, items: list[FeedItem]) -> Feed:
+    """A device's feed from its rows."""
+    name = inst.keys.open_address(device.address_sealed)
+    body = _speaker(inst, device, name, items) if device.channel == "loudspeaker" else _board(inst, device, name, items)
+    data = canonical(body)
+    etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    return Feed(
+        name,
+        device.recipient_id,
+        device.channel,
+        device.mode,
+        device.sequence,
+        device.format,
+        tuple(items),
+        data,
+        etag,
+    )
+
+
+def canonical(value: object) -> bytes:
+    """Canonical JSON (RFC 8785) of strings, integers, booleans, lists and objects with ASCII names."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _speaker(inst: Installation, device: FeedDevice, name: str, items: list[FeedItem]) -> dict[str, Any]:
+    zone = inst.settings.timezone
+    manifest: dict[str, Any] = {
+        "device": name,
+        "sequence": device.sequence,
+        "mode": device.mode,
+        "issued": rfc3339(device.changed_at, zone),
+        "items": [_speaker_item(inst, item) for item in items],
+    }
+    value = inst.keys.sign_for_devices(canonical(manifest))
+    return {**manifest, "signature": {"alg": "Ed25519", "key": inst.keys.device_public, "value": value}}
+
+
+def _speaker_item(inst: Installation, item: FeedItem) -> dict[str, Any]:
+    zone = inst.settings.timezone
+    clip = json.loads(item.clip or "{}")
+    file = clip["mp3"]
+    return {
+        "campaign": item.campaign_id,
+        "revision": item.revision,
+        "audio": {
+            "url": f"{inst.settings.base_url}/audio/{file['sha256']}.mp3",
+            "sha256": file["sha256"],
+            "bytes": file["bytes"],
+            "seconds": round(clip["seconds"]),  # an integer: RFC 8785 writes fractions in a way few devices can
+            "type": file["type"],
+        },
+        "not_before": rfc3339(item.not_before_at, zone),
+        "expires": rfc3339(item.expires_at, zone),
+        "play": dict(PLAY[item.category]),
+        "priority": item.priority,
+    }
+
+
+def _board(inst: Installation, device: FeedDevice, name: str, items: list[FeedItem]) -> dict[str, Any]:
+    zone = inst.settings.timezone
+    return {
+        "board": name,
+        "sequence": device.sequence,
+        "mode": device.mode,
+        "items": [
+            {
+                "campaign": item.campaign_id,
+                "revision": item.revision,
+                "pages": json.loads(item.size)["pages"],
+                "level": item.level,
+                "expires": rfc3339(item.expires_at, zone),
+                "priority": item.priority,
+            }
+            for item in items
+        ],
+        "idle": inst.settings.board_idle,
+    }
+
+
+def board_text(feed: Feed, idle: str, now: int) -> str:
+    """What a board that reads plain text should show now: the lines of its pages, the idle text where nothing is on."""
+    lines = [line for item in feed.current(now) for page in json.loads(item.size)["pages"] for line in page]
+    return "\n".join(lines) or idle or " "
+
+
+def playlist(inst: Installation, feed: Feed, now: int) -> str:
+    """M3U of what should play now; empty but valid where nothing is on."""
+    out = ["#EXTM3U"]
+    for item in feed.current(now):
+        clip = json.loads(item.clip or "{}")
+        out.append(f"#EXTINF:{round(clip['seconds'])},campaign {item.campaign_id}")
+        out.append(f"{inst.settings.base_url}/audio/{clip['mp3']['sha256']}.mp3")
+    return "\n".join(out) + "\n"

@@ -1,0 +1,105 @@
+"""What devices say of their feeds: kept first, then folded in batches. Proof only ever joins; a receipt twice changes nothing."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from broadcaster.installation import Installation
+from broadcaster.keys import fingerprint
+from broadcaster.model import OUTCOME_MOVES, PROOF_BITS, BadInput, NotFound, Outcome, Proof
+from broadcaster.store import feeds, receipts
+from broadcaster.store.clock import from_rfc3339, wall_ms
+from broadcaster.store.counters import Tally
+from broadcaster.store.receipts import OpenReceipt, Receipt
+
+log = structlog.get_logger(__name__)
+
+BATCH = 1000
+DETAIL_MOST = 500  # characters of a device's own words that are kept
+
+# What a device says -> our word. `started` is kept as it is: a play that began and broke off was not played.
+EVENTS: Mapping[str, Proof | Outcome | None] = {
+    "fetched": Proof.FETCHED,
+    "started": None,
+    "finished": Proof.PLAYED,
+    "showing": Proof.SHOWN,
+    "confirmed": Proof.CONFIRMED,
+    "failed": Outcome.FAILED,
+    "heartbeat": None,
+}
+
+
+def device_event(inst: Installation, token: str, event: Mapping[str, Any]) -> None:
+    """Takes one event of a device (doors.md). Idempotent. Raises NotFound for an unknown token, BadInput for a bad event."""
+    with inst.store.read() as conn:
+        device = feeds.device_by_token(conn, fingerprint(token))
+        if device is None:
+            raise NotFound("token-unknown", "no such feed")
+        word = _word(event)
+        campaign = event.get("campaign")
+        n = feeds.item_of_campaign(conn, device.recipient_id, campaign) if isinstance(campaign, int) else None
+    if word is not None and n is None:
+        raise BadInput("event-campaign", "the event names no campaign that this device was given")
+    now = wall_ms()
+    with inst.store.write() as conn:
+        feeds.seen(conn, [(device.recipient_id, now)])
+        if word is not None and n is not None and isinstance(campaign, int):
+            kind = "speaker" if device.channel == "loudspeaker" else "board"
+            key = f"{device.recipient_id}/{campaign}/{event['event']}/{event.get('at') or ''}"
+            raw = json.dumps({"event": event["event"], "detail": str(event.get("detail") or "")[:DETAIL_MOST]})
+            receipts.store(conn, [Receipt(kind, key, campaign, n, word, _at(event), raw)], now)
+
+
+def _word(event: Mapping[str, Any]) -> str | None:
+    name = str(event.get("event"))
+    if name not in EVENTS:
+        raise BadInput("event-unknown", f"event must be one of {', '.join(EVENTS)}")
+    return EVENTS[name]
+
+
+def _at(event: Mapping[str, Any]) -> int | None:
+    """The device's own clock, kept beside ours; a wrong one must not cost the event."""
+    try:
+        return from_rfc3339(str(event["at"])) if event.get("at") else None
+    except ValueError:
+        return None
+
+
+def fold(inst: Installation) -> int:
+    """Folds one batch of what came in. Returns how many receipts."""
+    with inst.store.read() as conn:
+        if not receipts.any_open(conn):
+            return 0
+    with inst.store.write() as conn:
+        rows = receipts.open_receipts(conn, BATCH)
+        tallies: dict[int, Tally] = {}
+        now = wall_ms()
+        for row in rows:
+            _fold_one(conn, row, tallies.setdefault(row.campaign_id, Tally()), now)
+        for campaign_id, tally in sorted(tallies.items()):
+            tally.write(conn, campaign_id)
+        receipts.mark_folded(conn, [row.id for row in rows], now)
+    return len(rows)
+
+
+def _fold_one(conn: Connection, receipt: OpenReceipt, tally: Tally, now: int) -> None:
+    who = (receipt.campaign_id, receipt.n)
+    standing = receipts.standing(conn, *who)
+    if standing is None:
+        log.warning("receipt_without_delivery", campaign_id=receipt.campaign_id)
+        return
+    outcome, proof, cut = standing
+    if receipt.word in PROOF_BITS:
+        bit = PROOF_BITS[Proof(receipt.word)]
+        if not proof & bit:
+            receipts.set_proof(conn, *who, proof | bit, now)
+            tally.add(cut, receipt.word)
+        return
+    after = Outcome(receipt.word)
+    if after in OUTCOME_MOVES[Outcome(outcome)]:
+        reason = json.loads(receipt.raw).get("detail") or "device-failed"
+        if receipts.set_outcome(conn, *who, (outcome, after, reason), now):
+            tally.move(cut, outcome, after)

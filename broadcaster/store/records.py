@@ -1,0 +1,68 @@
+"""The local bus's tables: records, who works on them, and those that could not be read."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from broadcaster.store.driver import run, run_many
+
+COLUMNS = "id, topic, key, value, headers"
+
+
+def put(conn: Connection, rows: Sequence[tuple[str, str, bytes | None, str, int]]) -> None:
+    """Keeps records (topic, key, value, headers, ms). One that still waits untaken under the same key is not doubled."""
+    run_many(
+        conn,
+        "INSERT INTO bus_record (topic, key, value, headers, at) SELECT ?, ?, ?, ?, ? WHERE NOT EXISTS "
+        "(SELECT 1 FROM bus_record WHERE topic = ? AND key = ? AND taken_by IS NULL)",
+        [(*row, row[0], row[1]) for row in rows],
+    )
+
+
+def take(conn: Connection, topics: Sequence[str], who: str, times: tuple[int, int], most: int) -> list[Any]:
+    """Takes the oldest free records. times = (now, until): a record not done by then is free again."""
+    now, until = times
+    places = ", ".join("?" for _ in topics)
+    rows = run(
+        conn,
+        "UPDATE bus_record SET taken_by = ?, taken_until = ? WHERE id IN (SELECT id FROM bus_record "
+        f"WHERE topic IN ({places}) AND taken_until < ? ORDER BY id LIMIT ?) RETURNING {COLUMNS}",
+        *(who, until, *topics, now, most),
+    ).all()
+    return sorted(rows, key=lambda row: int(row[0]))
+
+
+def any_free(conn: Connection, topics: Sequence[str], now: int) -> bool:
+    """Whether there is something to take: a look that needs no write lock."""
+    places = ", ".join("?" for _ in topics)
+    found = run(
+        conn,
+        f"SELECT 1 FROM bus_record WHERE topic IN ({places}) AND taken_until < ? LIMIT 1",
+        *topics,
+        now,
+    )
+    return found.first() is not None
+
+
+def remove(conn: Connection, ids: Sequence[int]) -> None:
+    """Done for good."""
+    run_many(conn, "DELETE FROM bus_record WHERE id = ?", [(one,) for one in ids])
+
+
+def after(conn: Connection, topic: str, position: int) -> list[Any]:
+    """Everything on a topic behind a position, in order."""
+    return list(
+        run(conn, f"SELECT {COLUMNS} FROM bus_record WHERE topic = ? AND id > ? ORDER BY id", topic, position)
+    )
+
+
+def bury(conn: Connection, source: str, error: str, raw: bytes | None, now: int) -> None:
+    """Keeps a record that could not be read, with the reason."""
+    run(conn, "INSERT INTO dead_letter (source, error, raw, at) VALUES (?, ?, ?, ?)", source, error, raw, now)
+
+
+def headers_text(headers: Any) -> str:
+    """Headers as they lie in the table."""
+    return json.dumps(dict(headers), sort_keys=True)

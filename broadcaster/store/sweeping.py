@@ -1,0 +1,159 @@
+"""What the sweep finds: leases that ran out, chunks of ended campaigns, records that were lost, items past their time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from broadcaster.model import Category, Outcome
+from broadcaster.store.counters import Tally
+from broadcaster.store.delivering import ChunkRow, append_attempts, finish_campaign, reopen_chunk
+from broadcaster.store.driver import locking, run
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """A window in doubt."""
+
+    id: int
+    campaign_id: int
+    chunk_id: int
+    first: int
+    last: int
+    category: str
+
+
+def leases_in_doubt(conn: Connection, now: int, limit: int = 200) -> list[LeaseRow]:
+    """Windows whose lease ran out, oldest first."""
+    rows = run(
+        conn,
+        "SELECT l.id, l.campaign_id, l.chunk_id, l.first, l.last, c.category FROM lease l "
+        "JOIN campaign c ON c.id = l.campaign_id WHERE l.until_at < ? ORDER BY l.until_at LIMIT ?",
+        now,
+        limit,
+    )
+    return [LeaseRow(*row) for row in rows]
+
+
+def judge(conn: Connection, lease: LeaseRow, now: int) -> int:
+    """A window in doubt: emergency waits again under the same token, the others become unknown. Returns how many deliveries."""
+    if run(conn, "DELETE FROM lease WHERE id = ? AND until_at < ?", lease.id, now).rowcount == 0:
+        return 0
+    resend = lease.category == Category.EMERGENCY
+    outcome = Outcome.WAITING if resend else Outcome.UNKNOWN
+    rows = run(
+        conn,
+        "UPDATE delivery SET outcome = ?, reason = 'in-doubt', due_at = ?, changed_at = ? "
+        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ? RETURNING n, cut_id, attempt",
+        *(outcome, now, now, lease.campaign_id, lease.first, lease.last, lease.id),
+    ).all()
+    tally = Tally()
+    for _, cut, _ in rows:
+        tally.move(cut, Outcome.SENDING, outcome)
+    tally.write(conn, lease.campaign_id)
+    append_attempts(
+        conn,
+        [
+            (lease.campaign_id, n, attempt, now, "in-doubt", None, "lease-ran-out", None)
+            for n, _, attempt in sorted(rows)
+        ],
+    )
+    reopen_chunk(conn, lease.chunk_id, now)
+    return len(rows)
+
+
+def chunks_to_label(conn: Connection, now: int, limit: int = 50) -> list[tuple[ChunkRow, str]]:
+    """Open chunks of campaigns that were cancelled or whose time ran out, with the campaign's state."""
+    rows = run(
+        conn,
+        "SELECT k.id, k.campaign_id, k.channel, k.lane, k.first, k.last, 0, k.expires_at, c.state FROM campaign c "
+        "JOIN chunk k ON k.campaign_id = c.id AND k.finished_at IS NULL "
+        "WHERE c.state = 'cancelled' OR (c.state IN ('approved', 'running') AND c.expires_at <= ?) "
+        "ORDER BY k.id LIMIT ?",
+        now,
+        limit,
+    )
+    return [(ChunkRow(*row[:8]), str(row[8])) for row in rows]
+
+
+def finish_chunk(conn: Connection, chunk_id: int, now: int) -> None:
+    """Nothing waits in it any more."""
+    run(conn, "UPDATE chunk SET finished_at = ? WHERE id = ? AND finished_at IS NULL", now, chunk_id)
+
+
+def expire_campaigns(conn: Connection, now: int) -> list[int]:
+    """Campaigns past their time with nothing waiting or under way any more become `expired`."""
+    rows = run(
+        conn,
+        "UPDATE campaign SET state = 'expired', finished_at = ? WHERE state IN ('approved', 'running') AND expires_at <= ? "
+        "AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.campaign_id = campaign.id AND finished_at IS NULL) "
+        "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.campaign_id = campaign.id) RETURNING id",
+        now,
+        now,
+    )
+    return [int(row[0]) for row in rows]
+
+
+def finish_quiet_campaigns(conn: Connection, now: int) -> None:
+    """Running campaigns whose last window was judged by the sweep finish here."""
+    for (campaign_id,) in run(conn, "SELECT id FROM campaign WHERE state = 'running'").all():
+        finish_campaign(conn, campaign_id, now)
+
+
+def forget_lost(conn: Connection, lane: str, before: int) -> int:
+    """Chunks announced before a moment, unfinished, with no window under way: their record may be lost; announce again."""
+    found = run(
+        conn,
+        "UPDATE chunk SET published_at = NULL WHERE lane = ? AND finished_at IS NULL AND due_at IS NOT NULL "
+        "AND published_at < ? AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.campaign_id = chunk.campaign_id AND lease.chunk_id = chunk.id)",
+        lane,
+        before,
+    )
+    return found.rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class DueChunk:
+    """A chunk to be announced, with what its record says."""
+
+    id: int
+    campaign_id: int
+    channel: str
+    lane: str
+    first: int
+    last: int
+    expires_at: int
+    digest: str
+    mode: str
+    revision: int
+
+
+_DUE = (
+    "SELECT k.id, k.campaign_id, k.channel, k.lane, k.first, k.last, k.expires_at, k.digest, c.mode, c.revision "
+    "FROM chunk k JOIN campaign c ON c.id = k.campaign_id "
+    "WHERE k.lane = ? AND k.finished_at IS NULL AND k.due_at IS NOT NULL AND k.due_at <= ? "
+    "AND k.published_at IS NULL AND c.state IN ('approved', 'running') ORDER BY k.due_at, k.id LIMIT ?"
+)
+
+
+def due_chunks(conn: Connection, lane: str, now: int, limit: int) -> list[DueChunk]:
+    """Released chunks of a lane that are not announced yet, earliest first."""
+    return [DueChunk(*row) for row in run(conn, _DUE, lane, now, limit)]
+
+
+def mark_published(conn: Connection, chunk_ids: Sequence[int], now: int) -> None:
+    """Their records are on the bus."""
+    for chunk_id in chunk_ids:
+        run(conn, "UPDATE chunk SET published_at = ? WHERE id = ?", now, chunk_id)
+
+
+def lock_campaign(conn: Connection, campaign_id: int) -> None:
+    """Holds claims of a campaign until this transaction ends (PostgreSQL; SQLite's writers are alone already)."""
+    run(conn, locking(conn, "SELECT id FROM campaign WHERE id = ?", "FOR UPDATE"), campaign_id)
+
+
+def anything_to_do(conn: Connection, now: int) -> bool:
+    """Whether a campaign is open or a feed item past its time: a look at two small indexes."""
+    open_campaign = run(conn, "SELECT 1 FROM campaign WHERE state IN ('approved', 'running') LIMIT 1").first()
+    old_item = run(conn, "SELECT 1 FROM feed_item WHERE expires_at <= ? LIMIT 1", now).first()
+    return open_campaign is not None or old_item is not None

@@ -1,0 +1,77 @@
+"""What every test may ask for, and the rule that a continuous-integration run skips nothing."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from broadcaster.installation import Installation, initialise
+from broadcaster.settings import in_ci
+
+TEST_DATA = "BROADCASTER_TEST_DATA"
+
+
+class NothingIsSkipped:
+    """Fails a run in which a test was skipped. An expected failure has run, so it does not count."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            self.skipped.append(f"{report.nodeid}: {reason}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skipped:
+            terminalreporter.section("skipped, which fails a run with CI=true", sep="=", red=True)
+            for line in self.skipped:
+                terminalreporter.line(line)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The settings of whoever runs the tests must not change what they prove.
+    for name in [n for n in os.environ if n.startswith("BROADCASTER_") and n != TEST_DATA]:
+        del os.environ[name]
+    # Workers of a parallel run hand their reports to the process that counts.
+    if in_ci() and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(NothingIsSkipped(), "nothing-is-skipped")
+
+
+@pytest.fixture
+def inst(tmp_path: Path) -> Iterator[Installation]:
+    """A fresh installation in a folder of its own."""
+    made = initialise(home=tmp_path / "home")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """`program("mpg123")`: the path of a program of the system; skips the test where it is not installed."""
+
+    def find(name: str) -> str:
+        return shutil.which(name) or pytest.skip(f"{name} is not installed; as root: apt-get install {name}")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of public schemas that BROADCASTER_TEST_DATA names; skips the test where it is not set."""
+    folder = os.environ.get(TEST_DATA)
+    if not folder:
+        pytest.skip(f"{TEST_DATA} names no folder of public schemas")
+    return Path(folder)

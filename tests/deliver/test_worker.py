@@ -1,0 +1,294 @@
+"""What a worker makes of a chunk."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from broadcaster.bus import Record
+from broadcaster.bus.local import LocalBus
+from broadcaster.deliver import worker as worker_module
+from broadcaster.deliver.fanout import fan_out
+from broadcaster.deliver.feeds import FeedServer
+from broadcaster.deliver.sweep import sweep
+from broadcaster.installation import Installation
+from channels.base import ACCEPTED, Answer, AnswerWord, ChannelSettings
+
+
+class Scripted:
+    """A channel that answers as the test says, and keeps what it was given."""
+
+    def __init__(self, answers: Callable[[int], Answer]) -> None:
+        self.settings = ChannelSettings(provider="scripted")
+        self.given: list[Any] = []
+        self._answers = answers
+
+    def send(self, messages: list[Any]) -> list[Answer]:
+        self.given.extend(messages)
+        return [self._answers(int(m.delivery.split("-")[1])) for m in messages]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Answer]], Scripted]:
+    def use(answers: Callable[[int], Answer]) -> Scripted:
+        channel = Scripted(answers)
+        monkeypatch.setattr(worker_module, "outlet", lambda inst, mode, kind: channel)
+        return channel
+
+    return use
+
+
+def test_every_delivery_is_accepted_once_and_stands_in_the_spool(plan: Any) -> None:
+    planned = plan(250)
+    planned.carry_out()
+    assert planned.outcomes() == {"accepted": 250}
+    assert planned.counters() == {"accepted": 250}
+    assert planned.state() == "finished"
+    lines = planned.ledger()
+    assert len({line["delivery"] for line in lines}) == len(lines) == 250
+    assert lines[0]["to"].startswith("tel:+86138")
+    assert lines[0]["text"] == "【吉林消防】金0：请检查灭火器。"
+
+
+def test_a_record_seen_twice_changes_nothing(plan: Any, inst: Installation) -> None:
+    planned = plan(30)
+    bus = LocalBus(inst.store)
+    fan_out(inst, bus)
+    [record] = bus.take(["broadcaster.live.deliveries.sms.notice"], "x", 9)
+    worker = planned.worker()
+    worker._carry_out(record)
+    worker._carry_out(record)
+    assert len(planned.ledger()) == 30
+
+
+def test_a_forged_record_goes_to_the_dead_letters(plan: Any, inst: Installation) -> None:
+    planned = plan(5)
+    bus = LocalBus(inst.store)
+    fan_out(inst, bus)
+    topic = "broadcaster.live.deliveries.sms.notice"
+    [record] = bus.take([topic], "x", 9)
+    planned.worker()._carry_out(Record(topic, record.key, record.value, {"hmac": "0" * 64}, record.position))
+    assert planned.ledger() == []
+    with inst.store.read() as conn:
+        assert conn.execute(text("SELECT error FROM dead_letter")).scalar() == "record-forged"
+
+
+def test_an_exercise_record_on_a_live_topic_is_refused(plan: Any, inst: Installation) -> None:
+    planned = plan(5, mode="exercise")
+    bus = LocalBus(inst.store)
+    fan_out(inst, bus)
+    assert bus.take(["broadcaster.live.deliveries.sms.notice"], "x", 9) == []
+    planned.carry_out()
+    assert planned.ledger() == []
+    assert len(planned.ledger("exercise.jsonl")) == 5
+
+
+def test_cancelled_before_the_claim_sends_nothing(plan: Any) -> None:
+    planned = plan(20)
+    planned.set(state="cancelled", epoch=1)
+    planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {"cancelled": 20}
+    assert planned.ledger() == []
+
+
+def test_cancelled_in_the_middle_stops_before_the_next_window(plan: Any, scripted: Any) -> None:
+    planned = plan(500)
+
+    def answer(n: int) -> Answer:
+        if n == 100:
+            planned.set(state="cancelled", epoch=1)
+        return ACCEPTED
+
+    channel = scripted(answer)
+    planned.carry_out()
+    assert len(channel.given) == 100
+    assert planned.outcomes() == planned.counters() == {"accepted": 100, "cancelled": 400}
+
+
+def test_cancelled_inside_a_window_stops_before_the_next_sub_batch(plan: Any, scripted: Any) -> None:
+    planned = plan(100)
+
+    def answer(n: int) -> Answer:
+        if n == 1:
+            planned.set(state="cancelled", epoch=1)
+        return ACCEPTED
+
+    channel = scripted(answer)
+    planned.carry_out()
+    assert len(channel.given) == worker_module.SUB_BATCH
+    assert planned.outcomes() == {"accepted": 25, "cancelled": 75}
+
+
+def test_expired_before_the_claim_sends_nothing(plan: Any) -> None:
+    planned = plan(20)
+    planned.set(expires_at=1)
+    planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {"expired": 20}
+    assert planned.ledger() == []
+    assert planned.state() == "expired"
+
+
+def test_an_opt_out_between_plan_and_claim_is_honoured_by_class(plan: Any, inst: Installation) -> None:
+    notice, emergency = plan(10), plan(10, category="emergency")
+    with inst.store.write() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO suppression (address_key, class, since_at, source) "
+                "SELECT address_key, CASE WHEN id % 2 = 0 THEN 'notice' ELSE 'promotion' END, 0, 'reply' FROM recipient"
+            )
+        )
+        conn.execute(
+            text("INSERT INTO suppression (address_key, class, since_at, source) "
+                 "SELECT address_key, 'never', 0, 'court' FROM recipient WHERE id IN (SELECT recipient_id FROM delivery WHERE n = 1)")
+        )  # fmt: skip
+    notice.carry_out()
+    assert notice.outcomes() == notice.counters()
+    assert notice.outcomes()["suppressed"] == 6
+    assert emergency.outcomes() == {"accepted": 9, "suppressed": 1}
+
+
+def test_retry_waits_and_is_sent_again_under_the_same_token(plan: Any, scripted: Any, inst: Installation) -> None:
+    planned = plan(3)
+    tries: dict[int, int] = {}
+
+    def answer(n: int) -> Answer:
+        tries[n] = tries.get(n, 0) + 1
+        return Answer(AnswerWord.RETRY, reason="busy", after_s=0.0) if n == 2 and tries[n] == 1 else ACCEPTED
+
+    channel = scripted(answer)
+    planned.carry_out()
+    assert planned.outcomes() == {"accepted": 2, "waiting": 1}
+    assert planned.state() == "running"
+    with inst.store.write() as conn:
+        conn.execute(text("UPDATE delivery SET due_at = 0"))
+        conn.execute(text("UPDATE chunk SET due_at = 0 WHERE finished_at IS NULL"))
+    planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {"accepted": 3}
+    assert planned.state() == "finished"
+    names = [m.delivery for m in channel.given]
+    assert len(names) == 4
+    assert len(set(names)) == 3
+    with inst.store.read() as conn:
+        assert conn.execute(text("SELECT n, answer, reason FROM attempt")).all() == [(2, "retry", "busy")]
+
+
+@pytest.mark.parametrize(("category", "expected"), [("notice", "unknown"), ("promotion", "unknown"), ("emergency", "waiting")])
+def test_a_lost_reply_is_resent_only_in_emergency(plan: Any, scripted: Any, category: str, expected: str) -> None:
+    planned = plan(4, category=category)
+    scripted(lambda n: Answer(AnswerWord.UNCERTAIN, reason="reply-lost"))
+    planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {expected: 4}
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [(AnswerWord.FAILED, "failed"), (AnswerWord.SUPPRESSED, "suppressed"), (AnswerWord.CONFIG_ERROR, "waiting")],
+)
+def test_answers_become_outcomes(plan: Any, scripted: Any, word: AnswerWord, expected: str) -> None:
+    planned = plan(4)
+    scripted(lambda n: Answer(word, reason="r"))
+    planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {expected: 4}
+
+
+def test_attempts_end_after_the_last_one(plan: Any, scripted: Any, inst: Installation) -> None:
+    planned = plan(1)
+    scripted(lambda n: Answer(AnswerWord.RETRY, reason="busy"))
+    for _ in range(inst.settings.max_attempts):
+        with inst.store.write() as conn:
+            conn.execute(text("UPDATE delivery SET due_at = 0"))
+            conn.execute(text("UPDATE chunk SET due_at = 0"))
+        planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {"failed": 1}
+    assert planned.state() == "finished"
+
+
+@pytest.mark.parametrize(("category", "expected"), [("notice", "unknown"), ("emergency", "waiting")])
+def test_a_lease_that_ran_out_is_a_window_in_doubt(
+    plan: Any, inst: Installation, category: str, expected: str
+) -> None:
+    planned = plan(8, category=category)
+    worker = planned.worker("sms")
+    with inst.store.read() as conn:
+        chunk = worker_module.delivering.chunk_row(conn, 1)
+        campaign = worker_module.delivering.campaign_now(conn, planned.campaign)
+    with inst.store.write() as conn:
+        worker._claim(conn, chunk, campaign, (1, 8), worker_module.now_ms(conn))
+    assert planned.counters() == {"sending": 8}
+    with inst.store.write() as conn:
+        conn.execute(text("UPDATE lease SET until_at = 1"))
+    sweep(inst)
+    assert planned.outcomes() == planned.counters() == {expected: 8}
+    planned.carry_out()
+    assert planned.state() == "finished"
+    assert len(planned.ledger()) == (8 if category == "emergency" else 0)
+
+
+def test_an_answer_after_the_sweep_lifts_unknown(plan: Any, inst: Installation, scripted: Any) -> None:
+    planned = plan(3)
+
+    def answer(n: int) -> Answer:
+        if n == 3:
+            with inst.store.write() as conn:
+                conn.execute(text("UPDATE lease SET until_at = 1"))
+            sweep(inst)
+            assert planned.outcomes() == {"unknown": 3}
+        return ACCEPTED
+
+    scripted(answer)
+    planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {"accepted": 3}
+
+
+def test_a_lost_record_is_found_by_the_sweep(plan: Any, inst: Installation) -> None:
+    planned = plan(5)
+    fan_out(inst, LocalBus(inst.store))
+    with inst.store.write() as conn:
+        conn.execute(text("DELETE FROM bus_record"))
+        conn.execute(text("UPDATE chunk SET published_at = published_at - 60000"))
+    sweep(inst)
+    planned.carry_out()
+    assert planned.outcomes() == {"accepted": 5}
+
+
+def test_feeds_hold_what_is_accepted_and_a_withdrawal_empties_them(plan: Any, inst: Installation) -> None:
+    planned = plan(12, channel="loudspeaker")
+    planned.carry_out()
+    assert planned.outcomes() == {"accepted": 12}
+    assert planned.counters() == {"accepted": 12, "published": 12}
+    server = FeedServer(inst)
+    token = next(iter(planned.tokens.values()))
+    feed = server.feed(token, "loudspeaker")
+    assert feed is not None
+    before = json.loads(feed.manifest)
+    assert [i["campaign"] for i in before["items"]] == [planned.campaign]
+    assert before["items"][0]["audio"]["sha256"] == "ab" * 32
+    server.refresh()
+    with inst.store.write() as conn:
+        worker_module.feeds.withdraw(conn, planned.campaign, worker_module.now_ms(conn))
+    server.refresh()
+    after = json.loads(server.feed(token, "loudspeaker").manifest)  # type: ignore[union-attr]
+    assert after["items"] == []
+    assert after["sequence"] > before["sequence"]
+
+
+def test_a_device_that_is_not_enrolled_is_failed_not_accepted(plan: Any, inst: Installation) -> None:
+    planned = plan(4, channel="billboard")
+    with inst.store.write() as conn:
+        conn.execute(text("DELETE FROM device WHERE recipient_id = (SELECT min(recipient_id) FROM device)"))
+    planned.carry_out()
+    assert planned.outcomes() == {"accepted": 3, "failed": 1}
+    assert planned.counters() == {"accepted": 3, "failed": 1, "published": 3}
+
+
+def test_an_exercise_never_enters_a_live_feed(plan: Any, inst: Installation) -> None:
+    planned = plan(4, channel="loudspeaker", mode="exercise")
+    planned.carry_out()
+    assert planned.outcomes() == {"suppressed": 4}
+    with inst.store.read() as conn:
+        assert conn.execute(text("SELECT count(*) FROM feed_item")).scalar() == 0

@@ -1,0 +1,122 @@
+"""The tables: one history that makes them, and an index under every hot statement."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import event
+
+from broadcaster.installation import Installation, initialise, open_installation
+from broadcaster.model import BadInput, Outcome, Unavailable
+from broadcaster.store import delivering, feeds, receipts, records, sweeping
+from broadcaster.store.delivering import ChunkRow, Claimed, Held, Result
+from broadcaster.store.engine import SQLITE_FLOOR, open_store, sqlite_is_safe, sqlite_module
+from broadcaster.store.migrate import current, head, migrate
+from broadcaster.store.schema import metadata
+
+
+def test_the_history_makes_exactly_the_tables_of_the_schema(inst: Installation) -> None:
+    with inst.store.read() as conn:
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+    migrate(inst.store)
+    assert current(inst.store) == head(inst.store)
+
+
+def test_an_old_schema_is_refused_with_the_command(tmp_path: Path) -> None:
+    made = initialise(home=tmp_path)
+    with made.store.write() as conn:
+        conn.exec_driver_sql("DELETE FROM alembic_version")
+    with pytest.raises(Unavailable, match="broadcaster init"):
+        open_installation(home=tmp_path)
+
+
+def test_a_folder_that_was_never_initialised_says_what_to_type(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="broadcaster init"):
+        open_installation(home=tmp_path / "nothing")
+
+
+def test_sqlite_is_above_the_safe_version() -> None:
+    assert tuple(sqlite_module().sqlite_version_info) >= SQLITE_FLOOR
+    assert sqlite_is_safe()
+
+
+def test_commits_are_durable_and_written_ahead(inst: Installation) -> None:
+    with inst.store.read() as conn:
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_hot_tables_are_clustered_by_their_key(inst: Installation) -> None:
+    with inst.store.read() as conn:
+        for name in ("delivery", "counter", "feed_item", "suppression"):
+            made = conn.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).scalar()
+            assert "WITHOUT ROWID" in str(made), name
+
+
+CHUNK = ChunkRow(1, 1, "sms", "notice", 1, 1000, False, 10)
+ROW = Claimed(5, 1, None, "t", 1, 1, 1, 7, b"")
+
+
+def _hot(conn: Any) -> None:
+    delivering.campaign_now(conn, 1)
+    delivering.chunk_row(conn, 1)
+    delivering.next_waiting(conn, 1, (1, 100), 5)
+    delivering.label(conn, 1, (1, 100), Outcome.EXPIRED, "r")
+    delivering.suppress(conn, 1, (1, 100), ("notice", "never"))
+    delivering.claim(conn, 1, 1, (1, 100), 5)
+    delivering.record_accepted(conn, Held(1, 1, "p"), [ROW], 5)
+    delivering.record_results(conn, Held(1, 1, "p"), [Result(5, Outcome.FAILED)], 5)
+    delivering.end_lease(conn, 1)
+    delivering.close_chunk(conn, CHUNK, 5)
+    delivering.finish_campaign(conn, 1, 5)
+    delivering.wordings_of(conn, 1)
+    sweeping.leases_in_doubt(conn, 5)
+    sweeping.due_chunks(conn, "notice", 5, 10)
+    sweeping.forget_lost(conn, "notice", 5)
+    sweeping.anything_to_do(conn, 5)
+    records.any_free(conn, ["t"], 5)
+    records.take(conn, ["t", "u"], "w", (5, 6), 1)
+    records.put(conn, [("t", "k", b"", "{}", 5)])
+    feeds.device_by_token(conn, b"x")
+    feeds.items_of(conn, 1, 5)
+    feeds.changed_since(conn, 5)
+    feeds.drop_expired(conn, 5)
+    feeds.item_of_campaign(conn, 1, 1)
+    receipts.any_open(conn)
+    receipts.open_receipts(conn, 10)
+    receipts.standing(conn, 1, 1)
+
+
+def test_every_hot_statement_uses_an_index(inst: Installation) -> None:
+    statements: list[tuple[str, Any]] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA", "EXPLAIN")):
+            statements.append((statement, parameters[0] if many else parameters))
+
+    event.listen(inst.store.engine, "before_cursor_execute", note)
+    with inst.store.write() as conn:
+        _hot(conn)
+    event.remove(inst.store.engine, "before_cursor_execute", note)
+    assert len(statements) > 25
+    scans = []
+    with inst.store.read() as conn:
+        for statement, parameters in statements:
+            for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
+                if row[3].startswith("SCAN") and "CONSTANT ROW" not in row[3] and "USING" not in row[3]:
+                    scans.append((row[3], statement))
+    assert scans == []
+
+
+def test_the_index_check_itself_finds_a_scan(inst: Installation) -> None:
+    with inst.store.read() as conn:
+        plan = conn.exec_driver_sql("EXPLAIN QUERY PLAN SELECT 1 FROM delivery WHERE parts = 3").all()
+    assert any(row[3].startswith("SCAN") and "USING" not in row[3] for row in plan)
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "blocked.db").mkdir()
+    with pytest.raises(Unavailable), open_store(f"sqlite:///{tmp_path / 'blocked.db'}").read():
+        pass
