@@ -48,7 +48,7 @@ class FeedItem:
     size: str
 
 
-def _next_version(conn: Connection) -> int:
+def next_version(conn: Connection) -> int:
     found = run(conn, "UPDATE feed_version SET n = n + 1 WHERE id = 1 RETURNING n").scalar()
     if found is None:
         run(conn, "INSERT INTO feed_version (id, n) VALUES (1, 1)")
@@ -63,7 +63,7 @@ def version(conn: Connection) -> int:
 
 def _touch(conn: Connection, recipient_ids: Sequence[int], mode: str | None, now: int) -> set[int]:
     """Raises the sequence of devices; returns those that exist (in that mode, where one is named)."""
-    changed = _next_version(conn)
+    changed = next_version(conn)
     found: set[int] = set()
     for start in range(0, len(recipient_ids), 500):
         some = recipient_ids[start : start + 500]

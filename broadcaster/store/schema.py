@@ -133,6 +133,7 @@ recipient = Table(
     Column("format", Text, nullable=False, server_default=""),
     Column("people", Integer),  # estimate of people behind a speaker or board; NULL = not known
     Column("people_source", Text),
+    Column("consent_at", BigInteger),  # when the person agreed to be written to, as the imported file says
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("channel", "address_key", name="recipient_once"),

@@ -19,6 +19,7 @@ GSM7_EXTENSION = "^{}\\[~]|€"
 _IS_GSM7 = re.compile(f"[{re.escape(GSM7_BASIC + GSM7_EXTENSION)}]*").fullmatch
 _TWO_SEPTETS = re.compile(f"[{re.escape(GSM7_EXTENSION)}]")
 _TWO_UNITS = re.compile("[\U00010000-\U0010ffff]")
+_REFUSED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SIGNATURE = re.compile("【[^】]*】")
 
 
@@ -43,36 +44,32 @@ def measure(text: str) -> Size:
     exact beside any problem too, so that an editor can show both. Source: 3GPP TS 23.038, 23.040.
     """
     alphabet = GSM7 if _IS_GSM7(text) else UCS2
-    units = len(text) + len(alphabet.double.findall(text))
-    if units <= alphabet.single:
-        parts, left = 1, alphabet.single - units
-    else:
-        parts, left = _pack(text, alphabet, units)
+    units, parts, left = _packed(text, alphabet)
     return Size(alphabet.name, units, parts, left, problems=tuple(_problems(text, parts)))
 
 
-def _pack(text: str, alphabet: Alphabet, units: int) -> tuple[int, int]:
-    """Parts and units left in the last one. Only characters of two units cost a look; the others are counted in runs."""
-    filled, before, room = 0, 0, alphabet.part
-    for found in alphabet.double.finditer(text):
-        filled += found.start() - before
-        before = found.end()
-        if filled % room == room - 1:
-            filled += 1  # the last unit of this part stays empty: the pair moves on whole
-        filled += 2
-    filled += len(text) - before
-    parts = -(-filled // room)
-    return parts, parts * room - filled
+def _packed(text: str, alphabet: Alphabet) -> tuple[int, int, int]:
+    """Units, parts, units left. Only characters of two units cost a look; the others are counted in runs."""
+    doubles = [found.start() for found in alphabet.double.finditer(text)]
+    units = len(text) + len(doubles)
+    if units <= alphabet.single:
+        return units, 1, alphabet.single - units
+    room, lost = alphabet.part, 0
+    for earlier, at in enumerate(doubles):
+        if (at + earlier + lost) % room == room - 1:
+            lost += 1  # the last unit of this part stays empty: the pair moves on whole
+    parts = -(-(units + lost) // room)
+    return units, parts, parts * room - units - lost
 
 
 class SlotMeter:
     """Parts of one wording for many recipients: fixed pieces measured once, slot values at each call.
 
-    `SlotMeter(["【消防】", "请检查", ""]).parts(["张三", "商场"])` equals `measure` of the joined text. About 1 µs a call with one
-    slot. The full packing is done only where a character of two units could lie on a border.
+    `SlotMeter(["【消防】", "请检查", ""]).parts(["张三", "商场"])` equals `measure` of the joined text. The full packing is done
+    only where a character of two units could lie on a border.
     """
 
-    __slots__ = ("_double", "_gsm7", "_pieces", "_slots", "_ucs2_units", "_units")
+    __slots__ = ("_gsm7", "_pieces", "_slots", "_twos", "_ucs2_units", "_units")
 
     def __init__(self, pieces: Sequence[str]) -> None:
         """`pieces` are the fixed texts round the slots: one more than there are slots."""
@@ -82,9 +79,9 @@ class SlotMeter:
         self._pieces = tuple(pieces)
         self._slots = len(pieces) - 1
         self._gsm7 = _IS_GSM7(fixed) is not None
-        self._double = bool((_TWO_SEPTETS if self._gsm7 else _TWO_UNITS).search(fixed))
-        self._units = len(fixed) + len(_TWO_SEPTETS.findall(fixed))
-        self._ucs2_units = len(fixed) + len(_TWO_UNITS.findall(fixed))
+        self._twos = len((GSM7 if self._gsm7 else UCS2).double.findall(fixed))
+        self._units = len(fixed) + self._twos
+        self._ucs2_units = len(fixed) if self._gsm7 else self._units
 
     def parts(self, values: Sequence[str]) -> int:
         """Parts of the text with these slot values. Raises ValueError where their number is not that of the slots."""
@@ -92,18 +89,22 @@ class SlotMeter:
             raise ValueError(f"{len(values)} values for {self._slots} slots")
         value = "".join(values)
         if self._gsm7 and _IS_GSM7(value):
+            alphabet = GSM7
             twos = 0 if value.isalnum() else len(_TWO_SEPTETS.findall(value))
-            units, single, room = self._units + len(value) + twos, 160, 153
+            units, twos = self._units + len(value) + twos, self._twos + twos
         else:
-            twos = 0 if value.isascii() or max(value) <= "\uffff" else len(_TWO_UNITS.findall(value))
-            units, single, room = self._ucs2_units + len(value) + twos, 70, 67
-        if units <= single:
+            alphabet = UCS2
+            units = len(value.encode("utf-16-le", "surrogatepass")) >> 1
+            twos = units - len(value) + (0 if self._gsm7 else self._twos)
+            units += self._ucs2_units
+        if units <= alphabet.single:
             return 1
+        room = alphabet.part
         parts = -(-units // room)
-        # A part can lose one unit at its border, and only if the text has a pair to lose it to. If the last part has room
-        # for all of that, no packing can need another part.
-        if (twos or self._double or (self._gsm7 and room == 67)) and units + parts - 1 > parts * room:
-            return measure(self._joined(values)).parts
+        # A border costs one unit at most, and only if there is a pair to move over it. Where the last part has room for
+        # all that could be lost, no packing needs another part.
+        if twos and units + min(twos, parts - 1) > parts * room:
+            return _packed(self._joined(values), alphabet)[1]
         return parts
 
     def _joined(self, values: Sequence[str]) -> str:
@@ -113,38 +114,35 @@ class SlotMeter:
 def _problems(text: str, parts: int) -> Iterator[Problem]:
     if not text.strip():
         yield Problem("empty", "the text is empty")
-    bad = sorted({c for i, c in enumerate(text) if _forbidden(text, i)}) if not text.isascii() or _has_control(text) else []
-    if any(unicodedata.category(c) == "Cs" for c in bad):
-        yield Problem("surrogate", "half of a character: the text was cut inside a pair", _names(bad, "Cs"))
-    if any(unicodedata.category(c) != "Cs" for c in bad):
-        yield Problem("forbidden-character", "characters that cannot be seen or that turn the text round", _names(bad, ""))
+    halves, bad = _forbidden(text)
+    if halves:
+        yield Problem("surrogate", "half of a character: the text was cut inside a pair", _names(halves))
+    if bad:
+        yield Problem("forbidden-character", "characters that cannot be seen or that turn the text round", _names(bad))
     yield from _signature_problems(text)
     if parts > MOST_PARTS:
         yield Problem("too-long", f"{parts} parts; {MOST_PARTS} at most, or gateways cut the rest", str(parts))
 
 
-def _has_control(text: str) -> bool:
-    return not text.replace("\n", "").isprintable()
-
-
-def _forbidden(text: str, at: int) -> bool:
-    """Control characters but LF, marks of direction, zero-width characters, lone surrogates. Source: security.md §5."""
-    character = text[at]
-    if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return False
-    return not (character == "\u200d" and _joins_pictures(text, at))
+def _forbidden(text: str) -> tuple[set[str], set[str]]:
+    """Lone surrogates; control characters but LF, marks of direction, zero-width characters. Source: security.md §5."""
+    if text.replace("\n", "").isprintable():
+        return set(), set()
+    found = [(i, c) for i, c in enumerate(text) if c != "\n" and unicodedata.category(c) in _REFUSED]
+    halves = {c for _, c in found if "\ud800" <= c <= "\udfff"}
+    return halves, {c for i, c in found if c not in halves and not _joins_pictures(text, i)}
 
 
 def _joins_pictures(text: str, at: int) -> bool:
-    """A joiner between two pictures makes one of them (family, flag): it hides nothing. Between letters it does."""
+    """A joiner between two pictures makes one of them (a family, a flag): it hides nothing. Between letters it would."""
     before, after = text[at - 1 : at], text[at + 1 : at + 2]
-    picture = before in ("\ufe0f",) or unicodedata.category(before or "a") in ("So", "Sk")
-    return picture and unicodedata.category(after or "a") == "So"
+    if text[at] != "\u200d" or not before or not after or unicodedata.category(after) != "So":
+        return False
+    return before == "\ufe0f" or unicodedata.category(before) in ("So", "Sk")
 
 
-def _names(characters: Sequence[str], category: str) -> str:
-    wanted = [c for c in characters if (unicodedata.category(c) == "Cs") == (category == "Cs")]
-    return ", ".join(f"U+{ord(c):04X} {unicodedata.name(c, '')}".strip() for c in wanted)
+def _names(characters: set[str]) -> str:
+    return ", ".join(f"U+{ord(c):04X} {unicodedata.name(c, '')}".strip() for c in sorted(characters))
 
 
 def _signature_problems(text: str) -> Iterator[Problem]:

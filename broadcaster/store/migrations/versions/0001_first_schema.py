@@ -263,6 +263,7 @@ def upgrade() -> None:
         sa.Column("format", sa.Text(), server_default="", nullable=False),
         sa.Column("people", sa.Integer(), nullable=True),
         sa.Column("people_source", sa.Text(), nullable=True),
+        sa.Column("consent_at", sa.BigInteger(), nullable=True),
         sa.Column("active", sa.Boolean(), server_default=sa.text("(true)"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -539,9 +540,7 @@ def downgrade() -> None:
     op.drop_table("cut")
     with op.batch_alter_table("chunk", schema=None) as batch_op:
         batch_op.drop_index(
-            "chunk_open",
-            sqlite_where=sa.text("finished_at IS NULL"),
-            postgresql_where=sa.text("finished_at IS NULL"),
+            "chunk_open", sqlite_where=sa.text("finished_at IS NULL"), postgresql_where=sa.text("finished_at IS NULL")
         )
         batch_op.drop_index(
             "chunk_due",
@@ -586,9 +585,7 @@ def downgrade() -> None:
     op.drop_table("recipient_group")
     with op.batch_alter_table("receipt_inbox", schema=None) as batch_op:
         batch_op.drop_index(
-            "receipt_open",
-            sqlite_where=sa.text("folded_at IS NULL"),
-            postgresql_where=sa.text("folded_at IS NULL"),
+            "receipt_open", sqlite_where=sa.text("folded_at IS NULL"), postgresql_where=sa.text("folded_at IS NULL")
         )
 
     op.drop_table("receipt_inbox")
