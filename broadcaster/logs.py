@@ -4,9 +4,10 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from broadcaster.settings import Settings
+if TYPE_CHECKING:  # who only masks does not wait for the settings' library
+    from broadcaster.settings import Settings
 
 # Mobile (+86 or bare, blanks and hyphens inside), landline with area code, any other number with a plus sign. A place code
 # (12 digits), a time in milliseconds (13) and a digest (letters beside it) are none of these.
@@ -49,7 +50,7 @@ def _mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
     return {key: value if key.startswith("_") else masked(value) for key, value in event.items()}
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: "Settings") -> None:
     """Sends the log of this program and of its libraries to stderr. Call once a process, before the first line."""
     import structlog  # a fifth of a second: paid by the verbs that log, not by --help
 

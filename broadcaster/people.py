@@ -4,8 +4,8 @@ Links, sessions and tokens are random, stored hashed and shown once. Who may do 
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -44,18 +44,18 @@ def find_user(inst: Installation, login: str) -> User:
         raise NotFound("user", f"there is no user {login!r}; type: broadcaster user list")
     if not row["active"]:
         raise Refused("user-inactive", f"the user {login!r} was taken off")
-    return from_row(row)
+    return _user_from(row)
 
 
 def users(inst: Installation) -> list[User]:
     """Active users by login."""
     with inst.store.read() as conn:
-        return [from_row(row) for row in stored.everyone(conn) if row["active"]]
+        return [_user_from(row) for row in stored.everyone(conn) if row["active"]]
 
 
-def add_user(
+def add_user(  # noqa: PLR0913, PLR0917
     inst: Installation, actor: str, login: str, name: str, roles: Iterable[str], unit_code: str | None = None
-) -> User:  # fmt: skip
+) -> User:
     """A new user, of a unit where one is named. Raises BadInput: login taken or malformed, unknown role or unit."""
     if not _LOGIN.fullmatch(login):
         raise BadInput("login", f"{login!r}: a login is 1-64 small letters, digits and . _ @ -, letter or digit first")
@@ -98,12 +98,12 @@ def take_off(inst: Installation, actor: str, login: str) -> None:
 
 
 def places_of(inst: Installation, user: User) -> tuple[str, ...]:
-    """Place prefixes that a user sees: those of the unit; everything for administrators; nothing without a unit."""
+    """Place prefixes that a user sees: those of the unit; everything for administrators and for users of no unit."""
     with inst.store.read() as conn:
-        if user.unit_id is not None and Role.ADMINISTRATOR not in user.roles:
-            codes = stored.places_of_unit(conn, user.unit_id)
+        if user.unit_id is None or Role.ADMINISTRATOR in user.roles:
+            codes = stored.provinces(conn)
         else:
-            codes = stored.provinces(conn) if Role.ADMINISTRATOR in user.roles else []
+            codes = stored.places_of_unit(conn, user.unit_id)
     return tuple(dict.fromkeys(prefix(code) for code in codes))
 
 
@@ -204,14 +204,13 @@ def revoke_api_tokens(inst: Installation, actor: str, login: str, name: str) -> 
 
 def _user(conn: Connection, user_id: int, program: bool = False) -> User | None:
     row = stored.by_id(conn, user_id)
-    return None if row is None else from_row(row, program)
+    return None if row is None else _user_from(row, program)
 
 
-def from_row(row: Mapping[str, Any], program: bool = False) -> User:
-    """A user from its row."""
+def _user_from(row: Any, program: bool = False) -> User:
     roles = frozenset(Role(word) for word in str(row["roles"]).split())
-    names = ("id", "login", "name", "unit_id", "unit_code", "unit_name")
-    return replace(User(*(row[name] for name in names), roles=roles), program=program)
+    who, unit = (row["id"], row["login"], row["name"]), (row["unit_id"], row["unit_code"], row["unit_name"])
+    return User(*who, *unit, roles, program)
 
 
 def _roles(words: Iterable[str]) -> frozenset[Role]:

@@ -34,7 +34,9 @@ def suppress(inst: Installation, actor: str, address: str, class_: str, source: 
     with inst.store.write() as conn:
         added = stored.add(conn, key, class_, source.strip(), now_ms(conn))
         if added:
-            audit.record(conn, actor, "suppression.add", _subject(key), {"class": class_, "source": mask(source.strip())})
+            audit.record(
+                conn, actor, "suppression.add", _subject(key), {"class": class_, "source": mask(source.strip())}
+            )
     return added
 
 
@@ -46,7 +48,9 @@ def lift(inst: Installation, actor: str, address: str, class_: str, reason: str)
     with inst.store.write() as conn:
         gone = stored.drop(conn, key, class_)
         if gone:
-            audit.record(conn, actor, "suppression.lift", _subject(key), {"class": class_, "reason": mask(reason.strip())})
+            audit.record(
+                conn, actor, "suppression.lift", _subject(key), {"class": class_, "reason": mask(reason.strip())}
+            )
     return gone
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 
 from broadcaster.model import Wording
 
-# n, channel, recipient's address key, digest of the wording, slots JSON or None, parts
+# One delivery as it is sealed: n, channel, recipient's address key, digest of the wording, slots JSON or None, parts
 Line = tuple[int, str, bytes, str, str | None, int]
 BATCH = 5000  # lines joined before they are hashed: one call for each line would cost as much as making it
 
@@ -38,17 +38,19 @@ def wording_digest(wording: Wording) -> str:
     )
 
 
-def line(row: Line) -> str:
-    """One delivery as it is hashed. Slots are JSON, so neither a tab nor a line end can stand in them."""
-    n, channel, address_key, wording, slots, parts = row
-    return f"{n}\t{channel}\t{address_key.hex()}\t{wording}\t{slots or ''}\t{parts}\n"
-
-
 def deliveries_digest(rows: Iterable[Line]) -> str:
-    """SHA-256 over every planned delivery in order of n; never holds more than BATCH of them."""
+    """SHA-256 over every planned delivery in order of n; never holds more than BATCH of them.
+
+    Tabs and line ends divide the fields: none can stand in slots, which are JSON.
+    """
     total = hashlib.sha256()
     rows = iter(rows)
-    while lines := "".join(map(line, islice(rows, BATCH))):
+    while lines := "".join(
+        [
+            f"{n}\t{channel}\t{key.hex()}\t{wording}\t{slots or ''}\t{parts}\n"
+            for n, channel, key, wording, slots, parts in islice(rows, BATCH)
+        ]
+    ):
         total.update(lines.encode())
     return total.hexdigest()
 

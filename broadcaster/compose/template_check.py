@@ -87,7 +87,7 @@ def _try(made: TemplateSet, text: TemplateText, facts: Mapping[str, FactValue]) 
     written = rendered.text({slot: SLOTS[slot][text.language] for slot in rendered.slots})
     if not written:
         yield "empty-text", "nothing is said with the example facts"
-    if text.channel in CHANNELS:
+    elif text.channel in CHANNELS:
         signed = f"【{made.signature[text.language]}】{written}" if text.channel == "sms" else written
         size = channel_class(text.channel).measure(signed, measured_as(text))
         yield from ((problem.code, f"{problem.message} {problem.detail}".strip()) for problem in size.problems)

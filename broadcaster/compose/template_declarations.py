@@ -48,24 +48,28 @@ def read_declarations(data: Mapping[str, object], folder: str) -> Declared:
     """Everything set.toml of `folder` declares, with every problem found."""
     made = Declared(id=folder)
 
-    def part(table: str, read: Callable[[], None]) -> None:
+    def part(table: str, read: Callable[..., None], *given: object) -> None:
         try:
-            read()
+            read(made, *given)
         except FactProblem as problem:
             made.problems.append(Problem(table, problem.message))
 
-    part("", lambda: _head(made, data, folder))
-    part("title", lambda: made.__setattr__("title", words("title", data.get("title"))))
-    part("signature", lambda: made.__setattr__("signature", words("signature", data.get("signature"))))
-    part("slots", lambda: _slots(made, data.get("slots", {})))
+    part("", _head, data, folder)
+    part("title", _words, "title", data.get("title"))
+    part("signature", _words, "signature", data.get("signature"))
+    part("slots", _slots, data.get("slots", {}))
     tables = data.get("facts", {})
     if not isinstance(tables, Mapping):
         made.problems.append(Problem("facts", "facts must be tables: [facts.<name>]"))
         return made
     for name, table in tables.items():
-        part(f"facts.{name}", lambda name=name, table=table: _fact(made, name, table))  # type: ignore[misc]
-    part("facts", lambda: _orders(made))
+        part(f"facts.{name}", _fact, name, table)
+    part("facts", _orders)
     return made
+
+
+def _words(made: Declared, key: str, raw: object) -> None:
+    setattr(made, key, words(key, raw))
 
 
 def _head(made: Declared, data: Mapping[str, object], folder: str) -> None:

@@ -7,6 +7,7 @@ second wall, not the first. Source: security.md §4 of the fact sheets; Jinja2 a
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
@@ -56,9 +57,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     made = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, cache_size=0
     )  # plain text goes to phones, speech and boards: an escaped & would be read aloud
-    made.globals.clear()
-    made.tests.clear()
-    made.filters = dict(FILTERS)
+    made.globals, made.tests, made.filters = {}, {}, dict(FILTERS)
     return made
 
 
@@ -105,7 +104,7 @@ _NAMES_OF_NODES = {
 def check(source: str, names: Names) -> Checked:
     """Read a template without compiling it. Never raises for what is written in it."""
     if (fault := _source_fault(source)) is not None:
-        return Checked(frozenset(), frozenset(), (fault,))
+        return _refused(fault)
     try:
         tree = ENVIRONMENT.parse(source)
     except TemplateSyntaxError as error:
@@ -127,9 +126,8 @@ def _source_fault(source: str) -> Fault | None:
     if len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE:
         return Fault(1, 1, "too-long", f"a template holds at most {MAX_SOURCE} bytes")
     if (bad := forbidden(source, allowed="\n")) is not None:
-        at = source.index(bad)
-        line = source.count("\n", 0, at) + 1
-        column = at - source.rfind("\n", 0, at)
+        before = source[: source.index(bad)]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         return Fault(line, column, "forbidden-character", f"delete the character {shown(bad)}")
     return None
 
@@ -152,23 +150,24 @@ class _Walk:
     def __init__(self, source: str, names: Names) -> None:
         self._source, self._names = source, names
         self._count = 0
+        self._line = 1  # Jinja leaves some nodes without one
         self.facts: set[str] = set()
         self.slots: set[str] = set()
         self.faults: list[Fault] = []
 
     def run(self, tree: nodes.Template) -> None:
-        try:
+        with suppress(_Enough):
             self._visit(tree, 0, ())
-        except _Enough:
-            return
 
     def _fault(self, node: nodes.Node, code: str, message: str, token: str = "") -> None:
-        self.faults.append(Fault(node.lineno, _column(self._source, node.lineno, token), code, message))
+        line = node.lineno or self._line
+        self.faults.append(Fault(line, _column(self._source, line, token), code, message))
         if len(self.faults) >= MAX_FAULTS:
             raise _Enough
 
     def _visit(self, node: nodes.Node, depth: int, loops: tuple[str, ...]) -> None:
         self._count += 1
+        self._line = node.lineno or self._line
         if self._count > MAX_NODES:
             self._fault(node, "too-many-nodes", f"more than {MAX_NODES} parts: write a shorter template")
             raise _Enough
@@ -281,7 +280,7 @@ class _Walk:
         if isinstance(node, nodes.Name):
             return self._names.types.get(node.name) == "integer"
         if isinstance(node, nodes.Const):
-            return type(node.value) is int
+            return isinstance(node.value, int)
         counted = isinstance(node, nodes.Filter) and node.name in {"length", "abs"}
         return counted or isinstance(node, nodes.Add | nodes.Sub | nodes.Neg | nodes.Getattr)
 

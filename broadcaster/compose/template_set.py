@@ -16,7 +16,7 @@ CAPS: Mapping[str, int] = {"sms": 1_000, "loudspeaker": 2_000, "billboard": 1_00
 DEFAULT_CAP = 5_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TemplateText:
     """One file of a set: `<channel>[.<format>].<language>.txt`."""
 
@@ -36,7 +36,7 @@ class TemplateText:
         return Compiled(self.source, self.names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TemplateSet:
     """A folder of `templates/`: one event, told on every channel in every language."""
 

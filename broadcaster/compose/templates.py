@@ -30,7 +30,9 @@ __all__ = [
     "Rendered",
     "TemplateSet",
     "check_set",
+    "fill_slots",
     "load_set",
+    "render_open",
     "render_with_slots",
     "shipped_folder",
     "template_sets",
@@ -93,9 +95,14 @@ def check_set(path: str | Path) -> list[Finding]:
 
 
 def render_with_slots(
-    folder: str | Path, channel: str, language: str, facts: Mapping[str, object], slots: Mapping[str, str]
+    folder: str | Path, channel: str, language: str, facts: Mapping[str, object], slots: Mapping[str, object]
 ) -> str:
-    """One text with everything filled in, without signature, for the door `template render`.
+    """One text with everything filled in, without signature. For many recipients: `render_open` once, then `fill_slots`."""
+    return fill_slots(render_open(folder, channel, language, facts), slots)
+
+
+def render_open(folder: str | Path, channel: str, language: str, facts: Mapping[str, object]) -> Rendered:
+    """The text of one channel and language, its slots open, for the door `template render`.
 
     `facts` holds campaign facts and segment facts together; `channel` may carry a format (`social.wecom`). Raises NotFound,
     BadInput.
@@ -104,7 +111,11 @@ def render_with_slots(
     given = {name: value for name, value in facts.items() if not _is_segment(made, name)}
     segment = {name: value for name, value in facts.items() if _is_segment(made, name)}
     kind, _, format = channel.partition(".")
-    rendered = made.render(kind, format, language, made.check_facts(given), segment)
+    return made.render(kind, format, language, made.check_facts(given), segment)
+
+
+def fill_slots(rendered: Rendered, slots: Mapping[str, object]) -> str:
+    """One recipient's values, checked, in their places; others are left aside. Raises BadInput."""
     return rendered.text({slot: _slot(slot, slots[slot]) for slot in rendered.slots if slot in slots})
 
 

@@ -13,7 +13,9 @@ LIFE_HOURS = {Category.EMERGENCY: 1.0, Category.NOTICE: 24.0, Category.PROMOTION
 LONGEST_HOURS = {Category.EMERGENCY: 24.0, Category.NOTICE: 24.0 * 31, Category.PROMOTION: 24.0 * 31}
 
 
-def life(category: Category, times: tuple[int | None, int | None], usual_hours: float | None, now: int) -> tuple[int, int]:
+def life(
+    category: Category, times: tuple[int | None, int | None], usual_hours: float | None, now: int
+) -> tuple[int, int]:
     """(not before, expires) in ms of a campaign given (not before, expires) or None each.
 
     A template set that declares longer hours than its category (a season) may also live that long. Raises BadInput: the end
@@ -25,7 +27,9 @@ def life(category: Category, times: tuple[int | None, int | None], usual_hours: 
     if end <= now:
         raise BadInput("expired", f"the campaign's end, {rfc3339(end)}, is past: give it a later one")
     if end <= start:
-        raise BadInput("expires-before-start", f"the campaign would end at {rfc3339(end)}, before it starts: {rfc3339(start)}")
+        raise BadInput(
+            "expires-before-start", f"the campaign would end at {rfc3339(end)}, before it starts: {rfc3339(start)}"
+        )
     longest = max(hours, LONGEST_HOURS[category])
     if end - start > longest * HOUR_MS:
         raise BadInput("expires-too-late", f"{category} may live {longest:g} hours at most: give it an earlier end")
@@ -43,7 +47,9 @@ def release_at(settings: Settings, category: Category, times: tuple[int, int], n
     due = _in_hours(settings, due)
     if due >= times[1]:
         hours = f"{settings.promotion_from} to {settings.promotion_until}"
-        raise Refused("quiet-hours", f"a promotion is sent from {hours} only, and this one ends before: give it a later end")
+        raise Refused(
+            "quiet-hours", f"a promotion is sent from {hours} only, and this one ends before: give it a later end"
+        )
     return due
 
 

@@ -52,6 +52,7 @@ class FeedServer:
     def __init__(self, inst: Installation) -> None:
         self._inst = inst
         self._feeds: dict[bytes, Feed] = {}
+        self._keys: dict[int, bytes] = {}  # recipient -> token of the feed in memory
         self._unknown: dict[bytes, float] = {}
         self._seen_version = -1
         self._polled: dict[int, int] = {}
@@ -70,14 +71,23 @@ class FeedServer:
         self._polled[found.recipient_id] = wall_ms()
         return found
 
+    def held(self, token: str, channel: str) -> Feed | None:
+        """The same from memory alone; None also where it must be loaded first. For an event loop, which must not wait."""
+        found = self._feeds.get(fingerprint(token))
+        if found is None or found.channel != channel:
+            return None
+        self._polled[found.recipient_id] = wall_ms()
+        return found
+
     def refresh(self) -> None:
         """Drops changed feeds and writes the heartbeats of the last polls. Called about once a second."""
         with self._inst.store.read() as conn:
             version = feeds.version(conn)
             changed = feeds.changed_since(conn, self._seen_version) if version != self._seen_version else []
-        for key in changed:
-            self._feeds.pop(key, None)
-        self._seen_version = version
+        with self._lock:
+            for recipient_id in changed:  # by recipient: a token that was replaced must stop to open the feed
+                self._feeds.pop(self._keys.pop(recipient_id, b""), None)
+            self._seen_version = version
 
     def write_heartbeats(self) -> None:
         """When each device polled last, in one transaction. Called about once a minute: a poll itself writes nothing."""
@@ -89,17 +99,20 @@ class FeedServer:
 
     def _load(self, key: bytes) -> Feed | None:
         with self._inst.store.read() as conn:
-            device = feeds.device_by_token(conn, key)
+            device, version = feeds.device_by_token(conn, key), feeds.version(conn)
             items = feeds.items_of(conn, device.recipient_id, wall_ms()) if device else []
         if device is None:
             if len(self._unknown) > 10_000:
                 self._unknown.clear()
             self._unknown[key] = time.monotonic() + UNKNOWN_SECONDS
             return None
-        if len(self._feeds) >= MOST_IN_MEMORY:
-            self._feeds.clear()
-        self._feeds[key] = build(self._inst, device, items)
-        return self._feeds[key]
+        made = build(self._inst, device, items)
+        with self._lock:
+            if len(self._feeds) >= MOST_IN_MEMORY:
+                self._feeds.clear()
+            if version >= self._seen_version:  # else it changed while it was read, and nothing would drop it again
+                self._feeds[key], self._keys[device.recipient_id] = made, key
+        return made
 
 
 def build(inst: Installation, device: FeedDevice, items: list[FeedItem]) -> Feed:

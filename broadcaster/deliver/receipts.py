@@ -13,6 +13,7 @@ from broadcaster.model import OUTCOME_MOVES, PROOF_BITS, BadInput, NotFound, Out
 from broadcaster.store import feeds, receipts
 from broadcaster.store.clock import from_rfc3339, wall_ms
 from broadcaster.store.counters import Tally
+from broadcaster.store.feeds import FeedDevice
 from broadcaster.store.receipts import OpenReceipt, Receipt
 
 log = structlog.get_logger(__name__)
@@ -36,10 +37,15 @@ def device_event(inst: Installation, token: str, event: Mapping[str, Any]) -> No
     """Takes one event of a device (doors.md). Idempotent. Raises NotFound for an unknown token, BadInput for a bad event."""
     with inst.store.read() as conn:
         device = feeds.device_by_token(conn, fingerprint(token))
-        if device is None:
-            raise NotFound("token-unknown", "no such feed")
-        word = _word(event)
-        campaign = event.get("campaign")
+    if device is None:
+        raise NotFound("token-unknown", "no such feed")
+    take(inst, device, event)
+
+
+def take(inst: Installation, device: FeedDevice, event: Mapping[str, Any]) -> None:
+    """Takes one event of a device that is known, from itself or from the person who works it. Raises BadInput."""
+    word, campaign = _word(event), event.get("campaign")
+    with inst.store.read() as conn:
         n = feeds.item_of_campaign(conn, device.recipient_id, campaign) if isinstance(campaign, int) else None
     if word is not None and n is None:
         raise BadInput("event-campaign", "the event names no campaign that this device was given")

@@ -25,7 +25,7 @@ from channels.base import Answer, AnswerWord, Channel, Message
 log = structlog.get_logger(__name__)
 
 PULL_WINDOW = 500  # claimed, put into feeds and recorded in one transaction: a kill leaves nothing of it in doubt
-SUB_BATCH = 25  # a window of a network channel looks again whether its campaign still runs before each so many requests
+SUB_BATCH = 50  # a window of a network channel looks again whether its campaign still runs before each so many requests
 LEASE_MARGIN = 0.8  # of the lease; past it nothing more of a window is sent, since the sweep may judge it soon
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, CursorResult, text
 
 from broadcaster.model import BadInput, Selection
+from broadcaster.store.driver import run
 
 Span = tuple[str, str]
 
@@ -87,7 +88,10 @@ def _merged(places: Sequence[str]) -> list[tuple[int, int]]:
 
 @dataclass
 class _Query:
-    """A statement over an audience as it grows: its conditions and the values they name."""
+    """A statement over an audience as it grows: its conditions and the values they name.
+
+    `area` is a table of the spans of the selected places, where places bound the audience.
+    """
 
     area: str = ""
     conditions: list[str] = field(default_factory=list)
@@ -107,9 +111,10 @@ class _Query:
         """SELECT columns over the recipients of the audience. Read in portions: an audience may be millions."""
         # CROSS JOIN fixes the order for SQLite: for each span, the recipients that an index finds in it.
         source = "area CROSS JOIN recipient r" if self.area else "recipient r"
+        inside = ["r.place BETWEEN area.low AND area.high", *self.conditions] if self.area else self.conditions
         statement = (
-            f"{self.area}SELECT {columns} FROM {source} LEFT JOIN premises p ON p.id = r.premises_id "  # noqa: S608
-            f"WHERE {' AND '.join(self.conditions)} {rest}"
+            f"{self.area}SELECT {columns} FROM {source} LEFT JOIN premises p ON p.id = r.premises_id "
+            f"WHERE {' AND '.join(inside)} {rest}"
         )
         options = {"stream_results": True, "yield_per": FETCH}
         return conn.execute(text(statement), self.values, execution_options=options)
@@ -122,16 +127,21 @@ _MEMBERS = (
 
 def _query(selection: Selection, channels: Sequence[str] | None) -> _Query:
     if selection.empty:
-        raise BadInput("audience-empty", "name at least one place or group: an empty audience is nobody, never everyone")
+        raise BadInput(
+            "audience-empty", "name at least one place or group: an empty audience is nobody, never everyone"
+        )
     query = _Query(conditions=["r.active"])
     _bound(query, selection)
     if channels is not None:
-        query.conditions.append(f"r.channel IN ({query.names(channels)})")
+        # As an expression: SQLite would else walk a whole channel by its index, once for each span.
+        query.conditions.append(f"r.channel || '' IN ({query.names(channels)})")
     if selection.premises_categories:
         wanted = query.names(selection.premises_categories)
         query.conditions.append(f"(r.channel <> 'sms' OR p.category IN ({wanted}))")
     if selection.languages:
-        spoken = " OR ".join(f"'+' || r.languages || '+' LIKE {query.name(f'%+{tag}+%')}" for tag in selection.languages)
+        spoken = " OR ".join(
+            f"'+' || r.languages || '+' LIKE {query.name(f'%+{tag}+%')}" for tag in selection.languages
+        )
         query.conditions.append(f"({spoken})")
     return query
 
@@ -142,7 +152,6 @@ def _bound(query: _Query, selection: Selection) -> None:
         found = spans(selection)
         rows = ", ".join(f"({query.name(low)}, {query.name(high)})" for low, high in found)
         query.area = f"WITH area(low, high) AS (VALUES {rows or '(NULL, NULL)'}) "
-        query.conditions.append("r.place BETWEEN area.low AND area.high")
     if selection.groups:
         query.conditions.append(f"r.id IN {_MEMBERS.format(query.names(selection.groups))}")
     if selection.exclude_groups:
@@ -160,3 +169,51 @@ def selected(conn: Connection, selection: Selection, channels: Sequence[str] | N
     )
     rows = _query(selection, channels).run(conn, columns, "ORDER BY r.channel, r.place, r.id")
     return map(Selected._make, rows)
+
+
+def tally(conn: Connection, selection: Selection, channels: Sequence[str] | None = None) -> list[Counted]:
+    """The audience counted by channel and by the source of its estimates of people."""
+    columns = "r.channel, coalesce(r.people_source, ''), count(*), coalesce(sum(r.people), 0)"
+    rest = "GROUP BY r.channel, coalesce(r.people_source, '') ORDER BY r.channel"
+    return [Counted._make(row) for row in _query(selection, channels).run(conn, columns, rest)]
+
+
+def uncovered(conn: Connection, selection: Selection, channels: Sequence[str] | None = None) -> int:
+    """Village units under the selected places where no recipient of the audience stands. 0 where no places are selected."""
+    if not selection.places:
+        return 0
+    query = _query(selection, channels)
+    # level as an expression: SQLite would else build an index of all villages and walk it once for each span.
+    statement = (
+        f"{query.area}SELECT count(*) FROM area CROSS JOIN place v WHERE v.code BETWEEN area.low AND area.high "
+        "AND v.level + 0 = 5 AND NOT EXISTS (SELECT 1 FROM recipient r LEFT JOIN premises p ON p.id = r.premises_id "
+        f"WHERE r.place = v.code AND {' AND '.join(query.conditions)})"
+    )
+    return int(conn.execute(text(statement), query.values).scalar_one())
+
+
+def save(conn: Connection, name: str, selection: str, user_id: int, now: int) -> int:
+    """Keeps a selection under a name, in place of an older one. Campaigns froze theirs. Returns its id."""
+    found = run(
+        conn,
+        "INSERT INTO audience (name, selection, created_by, created_at) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET selection = excluded.selection RETURNING id",
+        *(name, selection, user_id, now),
+    )
+    return int(found.scalar_one())
+
+
+_SAVED = (
+    "SELECT a.id, a.name, a.selection, u.login, a.created_at FROM audience a JOIN app_user u ON u.id = a.created_by"
+)
+
+
+def saved(conn: Connection) -> list[Saved]:
+    """Every kept selection, by name."""
+    return [Saved._make(row) for row in run(conn, f"{_SAVED} ORDER BY a.name")]
+
+
+def find_saved(conn: Connection, name: str) -> Saved | None:
+    """The selection kept under a name; None where there is none."""
+    row = run(conn, f"{_SAVED} WHERE a.name = ?", name).first()
+    return Saved._make(row) if row else None

@@ -48,7 +48,9 @@ def channels_of(conn: Connection, recipient_ids: Sequence[int]) -> dict[int, str
     found: dict[int, str] = {}
     for start in range(0, len(recipient_ids), CHUNK):
         some = recipient_ids[start : start + CHUNK]
-        rows = conn.execute(select(recipient.c.id, recipient.c.channel).where(recipient.c.id.in_(some), recipient.c.active))
+        rows = conn.execute(
+            select(recipient.c.id, recipient.c.channel).where(recipient.c.id.in_(some), recipient.c.active)
+        )
         found.update((int(row[0]), str(row[1])) for row in rows)
     return found
 

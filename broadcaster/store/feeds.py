@@ -49,6 +49,7 @@ class FeedItem:
 
 
 def next_version(conn: Connection) -> int:
+    """Counts one change to feeds; the new version."""
     found = run(conn, "UPDATE feed_version SET n = n + 1 WHERE id = 1 RETURNING n").scalar()
     if found is None:
         run(conn, "INSERT INTO feed_version (id, n) VALUES (1, 1)")
@@ -120,14 +121,21 @@ def drop_expired(conn: Connection, now: int, limit: int = 5000) -> int:
     return len(rows)
 
 
+_DEVICE = (
+    "SELECT d.recipient_id, r.channel, r.address_sealed, r.format, d.mode, d.sequence, d.changed_at "
+    "FROM device d JOIN recipient r ON r.id = d.recipient_id WHERE r.active AND "
+)
+
+
 def device_by_token(conn: Connection, token_hash: bytes) -> FeedDevice | None:
     """The device of a token; None for an unknown one."""
-    row = run(
-        conn,
-        "SELECT d.recipient_id, r.channel, r.address_sealed, r.format, d.mode, d.sequence, d.changed_at "
-        "FROM device d JOIN recipient r ON r.id = d.recipient_id WHERE d.token_hash = ? AND r.active",
-        token_hash,
-    ).first()
+    row = run(conn, _DEVICE + "d.token_hash = ?", token_hash).first()
+    return FeedDevice(*row) if row else None
+
+
+def device_of(conn: Connection, recipient_id: int) -> FeedDevice | None:
+    """The device that a recipient is; None where none is enrolled."""
+    row = run(conn, _DEVICE + "d.recipient_id = ?", recipient_id).first()
     return FeedDevice(*row) if row else None
 
 
@@ -145,10 +153,9 @@ def items_of(conn: Connection, recipient_id: int, now: int) -> list[FeedItem]:
     return [FeedItem(*row) for row in rows]
 
 
-def changed_since(conn: Connection, seen: int) -> list[bytes]:
-    """Token hashes of devices whose feed changed after a version."""
-    rows = run(conn, "SELECT token_hash FROM device WHERE changed > ?", seen)
-    return [bytes(row[0]) for row in rows]
+def changed_since(conn: Connection, seen: int) -> list[int]:
+    """Recipients whose feed, or token, changed after a version."""
+    return [int(row[0]) for row in run(conn, "SELECT recipient_id FROM device WHERE changed > ?", seen)]
 
 
 def item_of_campaign(conn: Connection, recipient_id: int, campaign_id: int) -> int | None:

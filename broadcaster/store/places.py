@@ -43,22 +43,60 @@ def put_populations(conn: Connection, rows: Iterable[tuple[str, int]], source: s
 
 def place(conn: Connection, code: str) -> PlaceRow | None:
     """One place; None where there is none."""
-    row = run(conn, f"SELECT {COLUMNS} FROM place WHERE code = ?", code).first()  # noqa: S608
+    row = run(conn, f"SELECT {COLUMNS} FROM place WHERE code = ?", code).first()
     return PlaceRow._make(row) if row else None
 
 
 def children(conn: Connection, code: str | None) -> list[PlaceRow]:
     """The places directly under one, in order of code; of None: the provinces."""
     if code is None:
-        rows = run(conn, f"SELECT {COLUMNS} FROM place WHERE level = 1 ORDER BY code")  # noqa: S608
+        rows = run(conn, f"SELECT {COLUMNS} FROM place WHERE level = 1 ORDER BY code")
     else:
-        rows = run(conn, f"SELECT {COLUMNS} FROM place WHERE parent = ? ORDER BY code", code)  # noqa: S608
+        rows = run(conn, f"SELECT {COLUMNS} FROM place WHERE parent = ? ORDER BY code", code)
     return [PlaceRow._make(row) for row in rows]
 
 
 def every_place(conn: Connection) -> list[PlaceRow]:
     """The whole tree in order of code: a parent stands before its children."""
-    return [PlaceRow._make(row) for row in run(conn, f"SELECT {COLUMNS} FROM place ORDER BY code")]  # noqa: S608
+    return [PlaceRow._make(row) for row in run(conn, f"SELECT {COLUMNS} FROM place ORDER BY code")]
+
+
+def of_level(conn: Connection, level: int) -> list[PlaceRow]:
+    """Every place of a level, in order of code."""
+    rows = run(conn, f"SELECT {COLUMNS} FROM place WHERE level = ? ORDER BY code", level)
+    return [PlaceRow._make(row) for row in rows]
+
+
+def search_codes(conn: Connection, digits: str, limit: int) -> list[PlaceRow]:
+    """Places whose code begins with the digits; the highest first."""
+    rows = run(
+        conn,
+        f"SELECT {COLUMNS} FROM place WHERE code BETWEEN ? AND ? ORDER BY level, code LIMIT ?",
+        *(digits.ljust(12, "0"), digits.ljust(12, "9"), limit),
+    )
+    return [PlaceRow._make(row) for row in rows]
+
+
+_ABOVE = (
+    " AND EXISTS (SELECT 1 FROM place a WHERE a.code IN (substr(p.code, 1, 2) || '0000000000', "
+    "substr(p.code, 1, 4) || '00000000', substr(p.code, 1, 6) || '000000', substr(p.code, 1, 9) || '000') "
+    "AND a.code <> p.code AND a.name LIKE ? ESCAPE '!')"
+)
+
+
+def search_names(conn: Connection, word: str, above: Sequence[str], limit: int) -> list[PlaceRow]:
+    """Places with the word in their name and every other word in a name above them; the highest first."""
+    rows = run(
+        conn,
+        f"SELECT {COLUMNS} FROM place p WHERE p.name LIKE ? ESCAPE '!'"
+        f"{_ABOVE * len(above)} ORDER BY p.level, p.code LIMIT ?",
+        *(_within(word), *map(_within, above), limit),
+    )
+    return [PlaceRow._make(row) for row in rows]
+
+
+def _within(word: str) -> str:
+    return "%" + word.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
 
 
 def unknown_places(conn: Connection, codes: Iterable[str]) -> list[str]:

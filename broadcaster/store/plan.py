@@ -1,21 +1,21 @@
 """The plan's rows: deliveries, cuts, chunks and counters of one campaign, written in bulk and read back for the seal."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from sqlalchemy import Connection
 
 from broadcaster.model import Outcome
+from broadcaster.store.audiences import Selected
 from broadcaster.store.driver import run, run_many
 
 # channel, county, unit, premises category, languages
 Cut = tuple[str, str, int | None, str, str]
 # n, recipient, channel, premises, wording, cut, slots JSON, parts, token
 Row = tuple[int, int, str, int | None, int, int, str | None, int, str]
-# recipient_id, channel, place, premises_id, premises_category, premises_name, name, languages, format, address_key
-Selected = tuple[int, str, str, int | None, str | None, str | None, str | None, str, str, bytes]
 
 BLOCK = 50  # rows of one INSERT
+PORTION = 20_000  # rows in the driver's hands at once
 
 # What a correction must reach: those who got the first message, or may have got it.
 _MAY_HAVE_IT = (Outcome.ACCEPTED, Outcome.DELIVERED, Outcome.UNKNOWN, Outcome.SENDING)
@@ -24,7 +24,7 @@ _MAY_HAVE_IT = (Outcome.ACCEPTED, Outcome.DELIVERED, Outcome.UNKNOWN, Outcome.SE
 def void(conn: Connection, campaign_id: int) -> None:
     """Removes a plan that was never released. Raises nothing where there is none."""
     for table in ("delivery", "chunk", "counter", "cut", "wording"):
-        run(conn, f"DELETE FROM {table} WHERE campaign_id = ?", campaign_id): five words of ours
+        run(conn, f"DELETE FROM {table} WHERE campaign_id = ?", campaign_id)  # noqa: S608
 
 
 def add_cuts(conn: Connection, campaign_id: int, cuts: Sequence[Cut]) -> list[int]:
@@ -36,12 +36,17 @@ def add_cuts(conn: Connection, campaign_id: int, cuts: Sequence[Cut]) -> list[in
     return [int(run(conn, statement, campaign_id, *cut).scalar_one()) for cut in cuts]
 
 
-def add_deliveries(conn: Connection, campaign_id: int, rows: Sequence[Row]) -> None:
-    """Deliveries of a campaign, all `waiting`. Fifty rows a statement: 0.43 s for 212,860 instead of 0.72 s one by one."""
-    whole = len(rows) // BLOCK * BLOCK
-    blocks = [tuple(chain.from_iterable(rows[at : at + BLOCK])) for at in range(0, whole, BLOCK)]
-    run_many(conn, _insert(campaign_id, BLOCK), blocks)
-    run_many(conn, _insert(campaign_id, 1), rows[whole:])
+def add_deliveries(conn: Connection, campaign_id: int, rows: Iterator[Row]) -> Iterator[int]:
+    """Writes deliveries of a campaign, all `waiting`; after each portion yields how many it held.
+
+    Fifty rows a statement: 0.43 s for 212,860 where one by one took 0.72 s.
+    """
+    while portion := list(islice(rows, PORTION)):
+        whole = len(portion) // BLOCK * BLOCK
+        blocks = [tuple(chain.from_iterable(portion[at : at + BLOCK])) for at in range(0, whole, BLOCK)]
+        run_many(conn, _insert(campaign_id, BLOCK), blocks)
+        run_many(conn, _insert(campaign_id, 1), portion[whole:])
+        yield len(portion)
 
 
 def _insert(campaign_id: int, rows: int) -> str:
@@ -61,9 +66,7 @@ def add_waiting(conn: Connection, campaign_id: int, counted: Iterable[tuple[int,
     )
 
 
-def add_chunks(
-    conn: Connection, campaign: tuple[int, str, int], spans: Sequence[tuple[str, int, int, str]]
-) -> None:
+def add_chunks(conn: Connection, campaign: tuple[int, str, int], spans: Sequence[tuple[str, int, int, str]]) -> None:
     """Ranges that are announced together, not due yet. campaign = (id, lane, expires ms), span = (channel, first, last, digest)."""
     campaign_id, lane, expires = campaign
     run_many(
@@ -95,10 +98,11 @@ def may_have_it(conn: Connection, campaign_id: int, channels: Sequence[str]) -> 
     words, kinds = (", ".join("?" for _ in some) for some in (_MAY_HAVE_IT, channels))
     found = run(
         conn,
-        "SELECT r.id, r.channel, r.place, r.premises_id, p.category, p.name, r.name, r.languages, r.format, r.address_key "
+        "SELECT r.id, r.channel, r.place, r.premises_id, coalesce(p.category, ''), p.name, r.name, "
+        "r.languages, r.format, r.address_key "
         "FROM delivery d JOIN recipient r ON r.id = d.recipient_id LEFT JOIN premises p ON p.id = r.premises_id "
         f"WHERE d.campaign_id = ? AND d.outcome IN ({words}) AND d.channel IN ({kinds}) ORDER BY d.n",
         *(campaign_id, *_MAY_HAVE_IT, *channels),
     )
     for row in found:
-        yield tuple(row)
+        yield Selected._make(row)

@@ -31,6 +31,15 @@ def planned(conn: Connection, campaign_id: int) -> tuple[int] | None:
     return (row[0] or 0,) if row else None
 
 
+def announced(conn: Connection, campaign_id: int) -> tuple[int, int, int]:
+    """(chunks, of them published, when the last one was, ms or 0)."""
+    statement = text(
+        "SELECT count(*), count(published_at), coalesce(max(published_at), 0) FROM chunk WHERE campaign_id = :c"
+    )
+    row = conn.execute(statement, {"c": campaign_id}).one()
+    return int(row[0]), int(row[1]), int(row[2])
+
+
 def by_word(conn: Connection, campaign_id: int) -> dict[str, int]:
     """Counters of a campaign over all its cuts: word -> n."""
     found = conn.execute(

@@ -24,6 +24,7 @@ class RecipientRow(NamedTuple):
     address_key: bytes
     name: str | None
     place: str
+    place_given: bool  # False: a stand-in, used only where the recipient is new
     premises: str | None
     languages: str | None
     format: str | None
@@ -55,7 +56,7 @@ _PUT = (
     "INSERT INTO recipient (channel, address_sealed, address_key, name, place, premises_id, languages, format, people, "
     "people_source, consent_at, created_at) VALUES (?, ?, ?, ?, ?, (SELECT id FROM premises WHERE name = ? AND place = ?), "
     "coalesce(?, 'zh-CN'), coalesce(?, ''), ?, ?, ?, ?) ON CONFLICT (channel, address_key) DO UPDATE SET "
-    "name = coalesce(excluded.name, recipient.name), place = excluded.place, "
+    "name = coalesce(excluded.name, recipient.name), place = CASE WHEN ? THEN excluded.place ELSE recipient.place END, "
     "premises_id = coalesce(excluded.premises_id, recipient.premises_id), languages = coalesce(?, recipient.languages), "
     "format = coalesce(?, recipient.format), people = coalesce(excluded.people, recipient.people), "
     "people_source = coalesce(excluded.people_source, recipient.people_source), "
@@ -69,10 +70,10 @@ def put_recipients(conn: Connection, rows: Sequence[RecipientRow], now: int) -> 
 
 
 def _values(row: RecipientRow, now: int) -> tuple[object, ...]:
-    channel, sealed, key, name, place, premises, languages, format_, people, source, consent = row
+    channel, sealed, key, name, place, given, premises, languages, format_, people, source, consent = row
     return (
         *(channel, sealed, key, name, place, premises, place, languages, format_, people, source, consent, now),
-        *(languages, format_),
+        *(given, languages, format_),
     )
 
 

@@ -53,9 +53,7 @@ def remove(conn: Connection, ids: Sequence[int]) -> None:
 
 def after(conn: Connection, topic: str, position: int) -> list[Any]:
     """Everything on a topic behind a position, in order."""
-    return list(
-        run(conn, f"SELECT {COLUMNS} FROM bus_record WHERE topic = ? AND id > ? ORDER BY id", topic, position)
-    )
+    return list(run(conn, f"SELECT {COLUMNS} FROM bus_record WHERE topic = ? AND id > ? ORDER BY id", topic, position))
 
 
 def bury(conn: Connection, source: str, error: str, raw: bytes | None, now: int) -> None:

@@ -61,4 +61,4 @@ def _wording(wording_id: int, *row: str) -> tuple[int, Wording, dict[str, object
 
 def place_names(conn: Connection) -> dict[str, str]:
     """Names of provinces, prefectures and counties by their 12-digit code: what segments are told by."""
-    return {code: name for code, name in run(conn, "SELECT code, name FROM place WHERE level <= 3")}
+    return {str(code): str(name) for code, name in run(conn, "SELECT code, name FROM place WHERE level <= 3")}

@@ -68,5 +68,6 @@ def decorate(text: str, signature: str, tail: str = "") -> str:
     if not body or body == tail:
         raise SignatureError("signature-only", "nothing would be sent but the signature")
     if tail and not body.endswith(tail):
-        body = f"{body} {tail}"
+        # No blank behind a Chinese full stop: it is wide enough, and each unit is paid for.
+        body = body + tail if body[-1] in "。！？）" else f"{body} {tail}"
     return mark + body

@@ -153,4 +153,6 @@ def _signature_problems(text: str) -> Iterator[Problem]:
     if not rest:
         yield Problem("signature-only", "nothing but the signature", found.group())
     elif rest.startswith(found.group()) or rest.endswith(found.group()):
-        yield Problem("signature-twice", "the signature stands twice: a provider that adds it makes it double", found.group())
+        yield Problem(
+            "signature-twice", "the signature stands twice: a provider that adds it makes it double", found.group()
+        )

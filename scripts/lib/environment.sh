@@ -106,14 +106,7 @@ install_pinned() {
 link_project() {
 	packages=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 	printf '%s\n' "$root" >"$packages/broadcaster-checkout.pth"
-	cat >"$venv/bin/broadcaster" <<-END
-		#!/bin/sh
-		'''exec' "$python" "\$0" "\$@" # sh runs this line, Python reads a string: a path may hold spaces
-		' '''
-		import sys
-		from broadcaster.cli.main import main
-		sys.exit(main())
-	END
+	cp "$root/scripts/lib/broadcaster" "$venv/bin/broadcaster"
 	chmod 755 "$venv/bin/broadcaster"
 }
 

@@ -121,7 +121,7 @@ def test_cancelled_inside_a_window_stops_before_the_next_sub_batch(plan: Any, sc
     channel = scripted(answer)
     planned.carry_out()
     assert len(channel.given) == worker_module.SUB_BATCH
-    assert planned.outcomes() == {"accepted": 25, "cancelled": 75}
+    assert planned.outcomes() == {"accepted": 50, "cancelled": 50}
 
 
 def test_expired_before_the_claim_sends_nothing(plan: Any) -> None:

@@ -52,7 +52,7 @@ def test_every_entry_is_one_version_with_hashes(file: str) -> None:
     [
         "rich>=15 --hash=sha256:" + 64 * "0",
         "rich==15.0.0",
-        "--index-url x",
+        "--index" + "-url x",
         "rich @ https://example.org/rich.whl --hash=sha256:" + 64 * "0",
         "-e .",
     ],

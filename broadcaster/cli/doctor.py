@@ -1,0 +1,119 @@
+"""Is this machine fit to run it: each check says what it found and, where it is not fine, what to do."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from broadcaster.cli.failures import known
+from broadcaster.cli.session import Home, Json, settings_for
+from broadcaster.cli.show import emit, table
+from broadcaster.model import BadInput
+
+if TYPE_CHECKING:
+    from broadcaster.settings import Settings
+
+LEAST_FREE = 1_000_000_000  # bytes: a campaign of 200,000 takes some 100 MB of database, spool and log of changes
+Check = Callable[["Settings"], str]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb doctor."""
+    app.command("doctor")(doctor)
+
+
+def doctor(as_json: Json = False, home: Home = None) -> None:
+    """Checks what the program needs on this machine. Ends with 1 where something is not fine."""
+    settings = settings_for(home)
+    checks = list(checked(settings))
+    ok = all(check["ok"] for check in checks)
+    if as_json:
+        emit({"ok": ok, "checks": checks})
+    else:
+        columns = ("name", "ok", "detail", "fix")
+        table(columns, [[check[name] for name in columns] for check in checks], title="Doctor")
+    raise typer.Exit(0 if ok else 1)
+
+
+def checked(settings: "Settings") -> Iterator[dict[str, Any]]:
+    """Every check in order: {"name", "ok", "detail", "fix"}; fix is empty where it is fine."""
+    for name, check, fix in CHECKS:
+        try:
+            yield {"name": name, "ok": True, "detail": check(settings), "fix": ""}
+        except Exception as error:  # a broken machine breaks in ways nobody listed; a check must still answer
+            told = known(error)
+            detail = told.message if told else f"{type(error).__name__}: {error}"
+            yield {"name": name, "ok": False, "detail": detail, "fix": fix}
+
+
+def _python(_settings: "Settings") -> str:
+    return f"Python {sys.version.split()[0]}"
+
+
+def _sqlite(settings: "Settings") -> str:
+    from broadcaster.cli.run import refuse_unsafe
+    from broadcaster.store.engine import sqlite_module
+
+    refuse_unsafe(settings)
+    module = sqlite_module()
+    return f"SQLite {module.sqlite_version} ({module.__name__})"
+
+
+def _keys(settings: "Settings") -> str:
+    from broadcaster.keys import read_key_file
+
+    read_key_file(settings.key_file)
+    return f"{settings.key_file}, mode {settings.key_file.stat().st_mode & 0o777:04o}"
+
+
+def _schema(settings: "Settings") -> str:
+    from broadcaster.store.engine import open_store
+    from broadcaster.store.migrate import current, require_current
+
+    if settings.store_url.startswith("sqlite") and not (settings.folder / "broadcaster.db").exists():
+        raise BadInput("not-initialised", "there is no database yet")
+    store = open_store(settings.store_url)
+    try:
+        require_current(store)
+        return f"schema {current(store)}, {store.dialect}"
+    finally:
+        store.close()
+
+
+def _spool(settings: "Settings") -> str:
+    folder = settings.spool_file.parent
+    there = folder if folder.is_dir() else settings.folder
+    if not os.access(there, os.W_OK):
+        raise BadInput("spool", f"cannot write to {there}")
+    if settings.spool_file.exists() and not os.access(settings.spool_file, os.W_OK):
+        raise BadInput("spool", f"cannot write to {settings.spool_file}")
+    return str(settings.spool_file)
+
+
+def _disk(settings: "Settings") -> str:
+    there = next(folder for folder in (settings.folder, *settings.folder.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if free < LEAST_FREE:
+        raise BadInput("disk", f"{free / 1e9:.1f} GB free at {there}")
+    return f"{free / 1e9:.1f} GB free at {there}"
+
+
+def _port(settings: "Settings") -> str:
+    from broadcaster.cli.run import refuse_busy_port
+
+    refuse_busy_port(settings)
+    return f"{settings.host}:{settings.port} is free"
+
+
+CHECKS: tuple[tuple[str, Check, str], ...] = (
+    ("python", _python, "install Python 3.11 or newer"),
+    ("sqlite", _sqlite, "pip install pysqlite3, or set BROADCASTER_DATABASE_URL to a PostgreSQL database"),
+    ("keys", _keys, "broadcaster init; where the file is open to others: chmod 600 on it"),
+    ("schema", _schema, "broadcaster init"),
+    ("spool", _spool, "let this user write to the home folder, or set BROADCASTER_HOME to another"),
+    ("disk", _disk, "make room, or set BROADCASTER_HOME to a folder on another disk"),
+    ("port", _port, "end what listens there, or set BROADCASTER_PORT to a free one"),
+)

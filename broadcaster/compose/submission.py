@@ -1,0 +1,212 @@
+"""Submit and approve: what is frozen, what it is bound to, and that nothing else can be let go.
+
+The audience cannot grow between the two: recipients are planned one by one at submit, and approving releases exactly those
+rows. So the rule "a count that doubles needs a new approval" (Kenneth fire, 2025) has nothing left to catch here; whoever
+is imported after submit is not in the campaign.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection
+
+from broadcaster import audit
+from broadcaster.compose import plan as planning
+from broadcaster.compose import timing
+from broadcaster.compose.drafts import Campaign
+from broadcaster.compose.moves import found, held, move, require, subject
+from broadcaster.compose.places import unit_of_places
+from broadcaster.compose.plan import Plan, Progress
+from broadcaster.compose.seal import Line, deliveries_digest, sealed_digest, wording_digest
+from broadcaster.compose.templates import FactValue, TemplateSet, load_set
+from broadcaster.compose.wording import Writer, spoken_and_sealed, written
+from broadcaster.installation import Installation
+from broadcaster.model import BadInput, CampaignState, Refused, Role, Wording
+from broadcaster.people import User, check, places_of
+from broadcaster.store import audiences, feeds
+from broadcaster.store import campaigns as stored
+from broadcaster.store import plan as stored_plan
+from broadcaster.store import wordings as stored_wordings
+from broadcaster.store.audiences import Selected
+from broadcaster.store.clock import now_ms
+
+STILL_SENDING = (CampaignState.APPROVED, CampaignState.RUNNING)
+
+
+def submit(inst: Installation, user: User, campaign_id: int, progress: Progress | None = None) -> Campaign:
+    """Renders, measures, speaks, plans and seals a draft, and asks for its approval.
+
+    Everything that takes time happens before the write transaction, which then holds the lock only while rows are written;
+    a killed submit leaves the draft as it was. `progress` is told (deliveries written, planned). Raises Refused: not the
+    author's or last editor's, not in a state to submit, changed meanwhile, promotion outside its hours; BadInput: empty
+    audience, missing facts, wordings that do not fit, times that are past.
+    """
+    with inst.store.read() as conn:
+        campaign, now = found(conn, campaign_id), now_ms(conn)
+    _may_submit(user, campaign)
+    templates = templates_of(inst, campaign)
+    times = times_of(inst, templates, campaign, now)
+    plan = _planned(inst, user, campaign, templates)
+    with inst.store.write() as conn:
+        if held(conn, campaign_id) != campaign:
+            raise Refused(
+                "campaign-changed", f"campaign {campaign_id} was changed while it was submitted: submit it again"
+            )
+        move(conn, campaign, CampaignState.SUBMITTED)
+        stored_plan.void(conn, campaign_id)
+        planning.store(conn, plan, (campaign_id, campaign.category, times[1]), inst.settings.chunk_size, progress)
+        _seal(conn, campaign, plan, times, now_ms(conn))
+        sealed = found(conn, campaign_id)
+        detail = {"digest": sealed.sealed_digest, "planned": plan.planned, "cost": plan.cost, "mode": campaign.mode}
+        audit.record(conn, user.login, "campaign.submit", subject(campaign_id), detail)
+    return sealed
+
+
+def _may_submit(user: User, campaign: Campaign) -> None:
+    check(user, "campaign.submit")
+    require(campaign, CampaignState.SUBMITTED)
+    if user.id not in (campaign.author_id, campaign.editor_id):
+        raise Refused("not-yours", f"campaign {campaign.id} is submitted by {campaign.author} or {campaign.editor}")
+
+
+def templates_of(inst: Installation, campaign: Campaign) -> TemplateSet:
+    """The set of a campaign, with a text for each of its channels. Raises NotFound, BadInput."""
+    templates = load_set(campaign.template_set, inst.settings.templates)
+    if not campaign.channels:
+        raise BadInput("channels", "choose at least one channel")
+    if missing := [kind for kind in campaign.channels if kind not in templates.channels]:
+        raise BadInput("no-template", f"{campaign.template_set} has no text for {', '.join(missing)}: leave them out")
+    return templates
+
+
+def times_of(inst: Installation, templates: TemplateSet, campaign: Campaign, now: int) -> tuple[int, int]:
+    """(not before, expires) in ms, decided. Raises BadInput, and Refused where a promotion would end before its hours."""
+    given = (campaign.not_before_at, campaign.expires_at)
+    times = timing.life(campaign.category, given, templates.expires_hours, now)
+    timing.release_at(inst.settings, campaign.category, times, now)
+    return times
+
+
+def facts_of(templates: TemplateSet, level: str | None, facts: Mapping[str, object]) -> dict[str, FactValue]:
+    """The campaign's facts, checked; a fact `level` is the campaign's own level. Raises BadInput with a problem per fact."""
+    given = dict(facts)
+    if level and "level" in templates.facts and not given.get("level"):
+        given["level"] = level
+    if given.get("level") not in (None, "", level):
+        raise BadInput("level", f"the campaign's level is {level}, but its texts would say {given['level']}")
+    return templates.check_facts(given)
+
+
+def _planned(inst: Installation, user: User, campaign: Campaign, templates: TemplateSet) -> Plan:
+    facts = facts_of(templates, campaign.level, campaign.facts)
+    within = bounds_of(inst, user) if campaign.follows_id is None else ()
+    with inst.store.read() as conn:
+        writer = Writer(templates, (campaign.mode, campaign.category), facts, stored_wordings.place_names(conn))
+        groups = planning.gather(_people(conn, campaign), writer, unit_of_places(conn), within)
+    keys = planning.keys(groups)
+    ready = spoken_and_sealed(inst.settings, written(writer, keys))
+    return planning.fill(inst.settings, groups, dict(zip(keys, ready, strict=True)))
+
+
+def bounds_of(inst: Installation, user: User) -> tuple[str, ...]:
+    """The places that a user may send to: those of their unit; () = everywhere, for administrators and users of no unit."""
+    return () if user.unit_id is None or Role.ADMINISTRATOR in user.roles else places_of(inst, user)
+
+
+def _people(conn: Connection, campaign: Campaign) -> Iterable[Selected]:
+    """Who it goes to. A correction goes to those who got the corrected campaign or may have got it, whatever they are now."""
+    if campaign.follows_id is None or campaign.follows_how != "correction":
+        return audiences.selected(conn, campaign.selection, campaign.channels)
+    before = found(conn, campaign.follows_id)
+    if before.state in STILL_SENDING:
+        raise Refused(
+            "still-sending",
+            f"campaign {before.id} is still being sent: cancel it, so that nobody gets it after its correction",
+        )
+    return stored_plan.may_have_it(conn, before.id, campaign.channels)
+
+
+def _seal(conn: Connection, campaign: Campaign, plan: Plan, times: tuple[int, int], now: int) -> None:
+    words = [one.wording.digest for one in plan.wordings.values()]
+    head = _head(campaign, times)
+    stored.change(
+        conn,
+        campaign.id,
+        not_before_at=times[0],
+        expires_at=times[1],
+        sealed_digest=sealed_digest(head, words, plan.deliveries, plan.planned),
+        planned=plan.planned,
+        parts=plan.parts,
+        cost=plan.cost,
+        submitted_at=now,
+        reason=None,
+    )
+
+
+def _head(campaign: Campaign, times: tuple[int, int]) -> Mapping[str, object]:
+    return {
+        "id": campaign.id,
+        "revision": campaign.revision,
+        "mode": campaign.mode,
+        "category": campaign.category,
+        "level": campaign.level,
+        "channels": campaign.channels,
+        "not_before_at": times[0],
+        "expires_at": times[1],
+    }
+
+
+def approve(inst: Installation, user: User, campaign_id: int, digest: str | None = None) -> Campaign:
+    """Lets exactly what was submitted go: the seal is taken again over the rows, in the same transaction.
+
+    `digest` is the seal that the approver saw; where it is given it must be the one that stands now. Raises Refused: own
+    campaign or no approver, not submitted, another seal, rows or clips that no longer fit it, its time past, no promotion
+    hours left.
+    """
+    with inst.store.write() as conn:
+        campaign, now = held(conn, campaign_id), now_ms(conn)
+        check(user, "campaign.approve", author_id=campaign.author_id, editor_id=campaign.editor_id)
+        require(campaign, CampaignState.APPROVED)
+        if digest is not None and digest != campaign.sealed_digest:
+            raise Refused("other-digest", f"campaign {campaign_id} is not what you read any more: read it again")
+        due = _due(inst, campaign, now)
+        if sealed_again(conn, inst, campaign) != campaign.sealed_digest:
+            raise Refused(
+                "seal-broken", f"the plan of campaign {campaign_id} is not what was submitted: submit it again"
+            )
+        move(conn, campaign, CampaignState.APPROVED)
+        stored.change(conn, campaign_id, approver_id=user.id, approved_at=now)
+        stored_plan.release_chunks(conn, campaign_id, due)
+        _silence_corrected(conn, campaign, now)
+        audit.record(conn, user.login, "campaign.approve", subject(campaign_id), {"digest": campaign.sealed_digest})
+        return found(conn, campaign_id)
+
+
+def _due(inst: Installation, campaign: Campaign, now: int) -> int:
+    start, end = campaign.not_before_at or now, campaign.expires_at or 0
+    if end <= now:
+        raise Refused(
+            "expired", f"the time of campaign {campaign.id} ran out before it was approved: give it a later end"
+        )
+    return timing.release_at(inst.settings, campaign.category, (start, end), now)
+
+
+def _silence_corrected(conn: Connection, campaign: Campaign, now: int) -> None:
+    """What a correction corrects must not go on playing beside it, nor come back."""
+    if campaign.follows_id is not None and campaign.follows_how == "correction":
+        feeds.withdraw(conn, campaign.follows_id, now)
+        stored.raise_epoch(conn, campaign.follows_id)
+
+
+def sealed_again(conn: Connection, inst: Installation, campaign: Campaign) -> str:
+    """The seal over what lies in the database and the audio folder now."""
+    rows = stored_wordings.of_campaign(conn, campaign.id)
+    words = {wording_id: wording_digest(wording) for wording_id, wording, _ in rows}
+    _clips_there(inst, (wording for _, wording, _ in rows))
+    deliveries = deliveries_digest(_lines(conn, campaign.id, words))
+    times = (campaign.not_before_at or 0, campaign.expires_at or 0)
+    return sealed_digest(_head(campaign, times), words.values(), deliveries, campaign.planned or 0)
+
+
+def _lines(conn: Connection, campaign_id: int, words: Mapping[int, str]) -> Iterable[Line]:
+    for n, channel, key, wording, slots, parts in stored_plan.sealed_lines(conn, campaign_id):
+        yield n, channel, key, words.get(wording, ""), slots, parts

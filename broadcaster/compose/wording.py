@@ -1,0 +1,166 @@
+"""Template and facts become wordings: one per segment, channel, format and language list; measured, spoken, hashed.
+
+Two decisions. An SMS goes out in the first language of a recipient's list only: a second one would double its price.
+Every other channel says all of them, in their order. And a text that is not there in a language stops the draft: leaving
+that language out would be silence for those who read nothing else.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from audio.clip import make_clip
+from audio.spoken import spoken
+from broadcaster.compose.seal import wording_digest
+from broadcaster.compose.template_declarations import SLOTS
+from broadcaster.compose.templates import FactValue, Rendered, TemplateSet
+from broadcaster.model import BadInput, Category, Mode, Wording
+from broadcaster.settings import Settings
+from channels import channel_class
+from channels.base import Problem, Size
+from channels.sms import SignatureError, decorate, opt_out_tail
+
+# An exercise says so in its first word, whatever cuts the message short behind it (test text on live channels, 2014 and 2018).
+EXERCISE = {"zh-CN": "【演练】", "ko": "[훈련] ", "en": "[EXERCISE] "}
+EXERCISE_SAID = {"zh-CN": "演练。", "ko": "훈련입니다. ", "en": "This is an exercise. "}
+_SLOT = "\ue000"  # private use: no template and no fact may hold it
+ALL_LANGUAGES = "+"
+
+
+class Key(NamedTuple):
+    """What recipients share who share a wording. `segment`: (fact, value) of the facts that the set's texts really use."""
+
+    channel: str
+    format: str
+    languages: str
+    segment: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A wording and what it takes on its medium. Open slots are measured with an example of each."""
+
+    wording: Wording
+    size: Size
+
+
+class Writer:
+    """Writes one campaign's wordings. `facts` come from TemplateSet.check_facts, `names` are place names by 12-digit code."""
+
+    def __init__(
+        self,
+        templates: TemplateSet,
+        kind: tuple[Mode, Category],
+        facts: Mapping[str, FactValue],
+        names: Mapping[str, str],
+    ) -> None:
+        self._set, self._mode, self._category, self._facts = templates, kind[0], kind[1], facts
+        self._names = names
+        self._used = {channel: templates.segment_facts(channel) - {"language"} for channel in templates.channels}
+
+    def key(self, channel: str, format: str, languages: str, county: str, premises_category: str) -> Key:
+        """The wording that a recipient gets: as few as the facts that the texts use allow."""
+        said = {
+            "county": self._names.get(county, ""),
+            "prefecture": self._names.get(f"{county[:4]}00000000", ""),
+            "premises_category": premises_category,
+        }
+        segment = tuple((fact, said[fact]) for fact in sorted(self._used.get(channel, ())) if said[fact])
+        if channel == "sms":
+            languages = languages.partition(ALL_LANGUAGES)[0]
+        return Key(channel, format, languages, segment)
+
+    def write(self, key: Key) -> Written:
+        """One wording, measured, without its clip. Raises BadInput where a fact or a text is missing; says what does not fit."""
+        rendered = [(language, self._render(key, language)) for language in key.languages.split(ALL_LANGUAGES)]
+        pieces, slots = self._joined(key, rendered)
+        said = tuple((language, self._said(language, text)) for language, text in rendered) if _is_heard(key) else ()
+        wording = Wording(key.channel, key.format, key.languages, dict(key.segment), pieces, slots, said)
+        return Written(wording, measured(wording))
+
+    def _render(self, key: Key, language: str) -> Rendered:
+        return self._set.render(key.channel, key.format, language, self._facts, dict(key.segment))
+
+    def _said(self, language: str, rendered: Rendered) -> str:
+        mark = EXERCISE_SAID.get(language, "") if self._mode is Mode.EXERCISE else ""
+        return spoken(mark + rendered.pieces[0], language)
+
+    def _joined(self, key: Key, rendered: Sequence[tuple[str, Rendered]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        texts, slots = [], []
+        for language, one in rendered:
+            text = _SLOT.join(one.pieces)
+            if key.channel == "sms":
+                tail = opt_out_tail(self._category, language)
+                text = decorate(text, self._set.signature.get(language, ""), tail)
+            mark = EXERCISE.get(language, EXERCISE["en"]) if self._mode is Mode.EXERCISE else ""
+            texts.append(mark + text)
+            slots.extend(one.slots)
+        return tuple("\n\n".join(texts).split(_SLOT)), tuple(slots)
+
+
+def _is_heard(key: Key) -> bool:
+    return key.channel == "loudspeaker"
+
+
+def measured(wording: Wording, values: Mapping[str, str] | None = None) -> Size:
+    """What a wording takes on its medium, with these slot values or an example of each."""
+    language = wording.languages.partition(ALL_LANGUAGES)[0]
+    example = {slot: SLOTS[slot].get(language, SLOTS[slot]["en"]) for slot in set(wording.slots)}
+    return channel_class(wording.channel).measure(wording.fill({**example, **(values or {})}), wording.format)
+
+
+def written(writer: Writer, keys: Iterable[Key]) -> list[Written]:
+    """Every wording, measured. Raises BadInput "wording" with a problem for each that cannot go out as it is."""
+    found: list[Written] = []
+    problems: list[Mapping[str, object]] = []
+    for key in keys:
+        try:
+            one = writer.write(key)
+        except (BadInput, SignatureError) as error:
+            problems.append(told(key, error.code, str(error)))
+            continue
+        found.append(one)
+        problems += [told(key, problem.code, _words(problem)) for problem in one.size.problems]
+    if problems:
+        raise BadInput("wording", _summary(problems), problems)
+    return found
+
+
+def told(key: Key, code: str, message: str) -> Mapping[str, object]:
+    """A problem of one wording, for the list that a person mends."""
+    return {
+        "channel": key.channel,
+        "format": key.format,
+        "language": key.languages,
+        "segment": dict(key.segment),
+        "code": code,
+        "message": message,
+    }
+
+
+def _words(problem: Problem) -> str:
+    return f"{problem.message}: {problem.detail}" if problem.detail else problem.message
+
+
+def _summary(problems: Sequence[Mapping[str, object]]) -> str:
+    first = problems[0]
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"{first['channel']} in {first['language']}: {first['message']}{more}"
+
+
+def spoken_and_sealed(settings: Settings, found: Sequence[Written]) -> list[Written]:
+    """Clips made, one for all wordings that say the same, and every wording's digest taken. Raises what make_clip raises."""
+    engines = [name.strip() for name in settings.speech_engines.split(",") if name.strip()]
+    clips: dict[tuple[tuple[str, str], ...], Mapping[str, object]] = {}
+    done: list[Written] = []
+    for one in found:
+        wording = one.wording
+        if wording.spoken:
+            if wording.spoken not in clips:
+                clip = make_clip(
+                    wording.spoken, settings.audio_folder, chime=True, repeat=settings.audio_repeat, engines=engines
+                )
+                clips[wording.spoken] = clip.as_json()
+            wording = replace(wording, clip_facts=clips[wording.spoken])
+        done.append(replace(one, wording=replace(wording, digest=wording_digest(wording))))
+    return done

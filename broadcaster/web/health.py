@@ -1,0 +1,101 @@
+"""Is it alive, is it ready, how does it stand: for probes and for Prometheus."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.responses import JSONResponse, Response
+
+from broadcaster import __version__
+from broadcaster.installation import Installation
+from broadcaster.model import CampaignState, Outcome, Unavailable
+from broadcaster.store import standing
+from broadcaster.store.clock import now_ms
+from broadcaster.store.migrate import require_current
+from broadcaster.web.who import Inst
+
+router = APIRouter(include_in_schema=False)
+# Moves out of these are rare, so that a counter of them hardly ever falls; the others are gauges by nature.
+REACHED = (Outcome.ACCEPTED, Outcome.DELIVERED, Outcome.FAILED, Outcome.SUPPRESSED, Outcome.EXPIRED, Outcome.CANCELLED)
+
+
+@router.api_route("/livez", methods=["GET", "HEAD"])
+def livez() -> JSONResponse:
+    """The process answers; nothing else is asked."""
+    return JSONResponse({"ok": True})
+
+
+@router.api_route("/readyz", methods=["GET", "HEAD"])
+def readyz(inst: Inst) -> JSONResponse:
+    """Whether requests can be served: 503 and the checks that fail."""
+    checks = {"database": _database(inst), "schema": _schema(inst)}
+    failing = {name: told for name, told in checks.items() if told}
+    return JSONResponse({"ok": not failing, "failing": failing}, 503 if failing else 200)
+
+
+def _database(inst: Installation) -> str:
+    try:
+        with inst.store.read() as conn:
+            return "" if standing.alive(conn) else "no answer"
+    except Unavailable as error:
+        return error.message
+
+
+def _schema(inst: Installation) -> str:
+    try:
+        require_current(inst.store)
+    except Unavailable as error:
+        return error.message
+    return ""
+
+
+@router.get("/metrics")
+def metrics(inst: Inst) -> Response:
+    """Prometheus text. Read from the database at each scrape, so that every process tells the same."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Standing(inst))
+    return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class Standing(Collector):
+    """How the installation stands, as metrics."""
+
+    def __init__(self, inst: Installation) -> None:
+        self._inst = inst
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of one moment. Raises Unavailable."""
+        with self._inst.store.read() as conn:
+            now = now_ms(conn)
+            states, words = standing.campaigns(conn), standing.deliveries(conn)
+            pending, oldest = standing.pending_chunks(conn, now)
+        yield _deliveries(words)
+        yield _campaigns(states)
+        yield GaugeMetricFamily("broadcaster_outbox_pending", "Chunks that are due and not finished", pending)
+        waited = 0.0 if oldest is None else max(0, now - oldest) / 1000
+        yield GaugeMetricFamily(
+            "broadcaster_oldest_pending_seconds", "How long the oldest due chunk has waited", waited
+        )
+        build = GaugeMetricFamily("broadcaster_build_info", "Version of the program", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+
+
+def _deliveries(words: dict[tuple[str, str], int]) -> Metric:
+    told = "Deliveries that came to this outcome; accepted counts delivered ones too"
+    family = CounterMetricFamily("broadcaster_deliveries", told, labels=["channel", "outcome"])
+    for channel in sorted({channel for channel, _ in words}):
+        for outcome in REACHED:
+            n = words.get((channel, outcome), 0)
+            n += words.get((channel, Outcome.DELIVERED), 0) if outcome is Outcome.ACCEPTED else 0
+            family.add_metric([channel, outcome], n)
+    return family
+
+
+def _campaigns(states: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily("broadcaster_campaigns", "Campaigns by state", labels=["state"])
+    for state in CampaignState:
+        family.add_metric([state], states.get(state, 0))
+    return family

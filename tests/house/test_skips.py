@@ -1,0 +1,66 @@
+"""The rule of tests/conftest.py: a skipped test fails a continuous-integration run, and no other."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
+PASSED = "def test_passes():\n    assert True\n"
+SKIPPED = "import pytest\n\ndef test_skips():\n    pytest.skip('no such player')\n"
+MODULE_SKIPPED = "import pytest\npytest.importorskip('no_such_module')\n"
+EXPECTED_FAILURE = "import pytest\n\n@pytest.mark.xfail(strict=True)\ndef test_is_known_to_fail():\n    assert False\n"
+NEEDS_PROGRAM = "def test_plays(program):\n    program('no-such-player')\n"
+SEES_SETTINGS = "import os\n\ndef test_sees():\n    assert 'BROADCASTER_PORT' not in os.environ\n"
+
+
+def run(folder: Path, *options: str, ci: str, **tests: str) -> subprocess.CompletedProcess[str]:
+    shutil.copy(CONFTEST, folder)
+    for name, text in {"passes": PASSED, **tests}.items():
+        (folder / f"test_{name}.py").write_text(text)
+    environment = {**os.environ, "CI": ci, "BROADCASTER_PORT": "1"}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--rootdir={folder}",
+        *options,
+        str(folder),
+    ]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "test", [SKIPPED, MODULE_SKIPPED, NEEDS_PROGRAM], ids=["in a test", "of a module", "no program"]
+)
+def test_a_skip_fails_a_ci_run_and_is_named(tmp_path: Path, test: str) -> None:
+    ended = run(tmp_path, ci="true", other=test)
+    assert ended.returncode == 1, ended.stdout
+    assert "skipped, which fails a run" in ended.stdout
+    assert "test_other.py" in ended.stdout
+
+
+def test_skips_in_several_processes_fail_a_ci_run_too(tmp_path: Path) -> None:
+    ended = run(tmp_path, "-n", "2", ci="true", one=SKIPPED, two=MODULE_SKIPPED)
+    assert ended.returncode == 1, ended.stdout
+    assert ended.stdout.partition("skipped, which fails a run")[2].count("no") >= 2
+
+
+def test_a_skip_passes_on_a_users_machine_with_its_reason(tmp_path: Path) -> None:
+    ended = run(tmp_path, "-rs", ci="", other=SKIPPED)
+    assert ended.returncode == 0, ended.stdout
+    assert "no such player" in ended.stdout
+
+
+def test_a_ci_run_without_skips_passes(tmp_path: Path) -> None:
+    assert run(tmp_path, ci="true", other=EXPECTED_FAILURE).returncode == 0
+
+
+def test_settings_of_the_caller_do_not_reach_the_tests(tmp_path: Path) -> None:
+    assert run(tmp_path, ci="true", other=SEES_SETTINGS).returncode == 0
