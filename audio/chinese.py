@@ -2,16 +2,16 @@
 
 import re
 
-from audio.written import HOTLINE, NUMBER, RANGE, is_clock, with_dates, with_phones
+from audio.written import NUMBER, RANGE, hotline, is_clock, with_dates, with_phones
 
 FIGURES = "零一二三四五六七八九"
 # Latin signs of units, and what is said for them.
 UNITS = {
     "km/h": "公里每小时", "KM/H": "公里每小时", "m/s": "米每秒", "km²": "平方公里", "m²": "平方米", "m2": "平方米",
-    "m³": "立方米", "m3": "立方米", "km": "公里", "KM": "公里", "cm": "厘米", "mm": "毫米", "m": "米", "kg": "公斤", "KG": "公斤",
-    "mg": "毫克", "g": "克", "t": "吨", "ml": "毫升", "mL": "毫升", "L": "升", "h": "小时", "min": "分钟", "s": "秒",
-    "kV": "千伏", "KV": "千伏", "kW": "千瓦", "KW": "千瓦", "V": "伏", "W": "瓦", "MPa": "兆帕", "hPa": "百帕", "dB": "分贝",
-    "ha": "公顷", "°": "度",
+    "m³": "立方米", "m3": "立方米", "km": "公里", "KM": "公里", "cm": "厘米", "mm": "毫米", "m": "米", "kg": "公斤",
+    "KG": "公斤", "mg": "毫克", "g": "克", "t": "吨", "ml": "毫升", "mL": "毫升", "L": "升", "h": "小时",
+    "min": "分钟", "s": "秒", "kV": "千伏", "KV": "千伏", "kW": "千瓦", "KW": "千瓦", "V": "伏", "W": "瓦",
+    "MPa": "兆帕", "hPa": "百帕", "dB": "分贝", "ha": "公顷", "°": "度",
 }  # fmt: skip
 # Words after which a figure is an amount, not a hotline or a telephone number.
 _AMOUNT = (
@@ -28,6 +28,8 @@ _CUE = "(?:电话|热线|拨打|[请可即直速]拨|致电|手机|传真|号码
 _CALLS = "(?:余|多)?[个次条部台通万]"  # 报警电话200个: counted, not dialled
 _NOT_AFTER = "(?<![共约近超过达第满另增减¥])(?<!\\d[到至])"
 _SPAN_UNIT = "(?:[%‰℃°年月日号时点分秒级米元人岁层楼]|公里|小时|km/h|m/s|km|mm|cm|m)"
+_HOTLINE = hotline()
+_ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5}
 _WEEK = "一二三四五六日天末"
 _DAY = "(?:上午|下午|凌晨|中午|晚上|早上|傍晚|夜间|次日|当日|当天|今天|今日|明天|明日|周|星期)"
 _NEGATIVE = "(?:(?<![\\dA-Za-z])-)?"
@@ -60,10 +62,8 @@ def figures(text: str, one: str = "一") -> str:
 def number(text: str) -> str:
     """A figure without sign: whole, decimal, or with leading zeros (then digit by digit)."""
     whole, _, part = text.partition(".")
-    if len(whole) > 16 or (len(whole) > 1 and whole[0] == "0"):
-        said = figures(whole)
-    else:
-        said = cardinal(int(whole))
+    spelt = len(whole) > 16 or (len(whole) > 1 and whole[0] == "0")
+    said = figures(whole) if spelt else cardinal(int(whole))
     return said + ("点" + figures(part) if part else "")
 
 
@@ -71,6 +71,9 @@ def say(text: str) -> str:
     """Written Chinese, normalised, into words. What no rule knows is left as it is, for the caller to refuse."""
     text = with_dates(text, lambda y, m, d: f"{y}年{m}月{d}日" if d else f"{y}年{m}月")
     text = with_phones(text, lambda groups: "，".join(map(_dialled, groups)))
+    cued = f"({_CUE})(\\d{{3,13}}(?:-\\d{{3,8}})*)(?![\\d-]|\\.\\d|\\s?{_CALLS})"
+    text = re.sub(cued, lambda m: m[1] + _dialled(m[2]), text)
+    text = re.sub("(?<![A-Za-z])(I{1,3}|IV|V)(?=级)", lambda m: str(_ROMAN[m[1]]), text)
     for step in (_spans, _numbered, _clock, _rates, _amounts, _remaining):
         text = step(text)
     return _marks(text)
@@ -87,9 +90,8 @@ def _spans(text: str) -> str:
 
 
 def _numbered(text: str) -> str:
-    """Numbers that are names: hotlines, telephone numbers after their cue, years, rooms, roads, days of remembrance, list marks."""
-    text = re.sub(f"({_CUE})(\\d{{3,13}}(?:-\\d{{3,8}})*)(?![\\d-]|\\.\\d|\\s?{_CALLS})", lambda m: m[1] + _dialled(m[2]), text)
-    text = re.sub(f"{_NOT_AFTER}{HOTLINE}(?!\\s?(?:{_AMOUNT}|[到至]-?\\d))", lambda m: _dialled(m[0]), text)
+    """Numbers that are names: hotlines, years, rooms, roads, days of remembrance, list marks."""
+    text = re.sub(f"{_NOT_AFTER}{_HOTLINE}(?!\\s?(?:{_AMOUNT}|[到至]-?\\d))", lambda m: _dialled(m[0]), text)
     text = re.sub(r"(?<![\d.])([12]\d{3})(?=\s?年|[、和及与到至][12]\d{3}\s?年)", lambda m: figures(m[1]), text)
     room = r"(?<![\d.])(\d{3,4})\s?(?=室|房间|国道|省道|县道|路公交|路车|次列车|次航班)"
     text = re.sub(room, lambda m: _dialled(m[1]), text)
@@ -128,7 +130,9 @@ def _minus(sign: str) -> str:
 
 def _amounts(text: str) -> str:
     """Temperatures, money, comparisons, negative numbers, and 2 before a measure word."""
-    text = re.sub(f"(?<![\\dA-Za-z])-({NUMBER})(?=(?:到-?{NUMBER})?\\s?(?:℃|摄氏度|度))", r"零下\1", text.replace("零下-", "零下"))
+    text = re.sub(
+        f"(?<![\\dA-Za-z])-({NUMBER})(?=(?:到-?{NUMBER})?\\s?(?:℃|摄氏度|度))", r"零下\1", text.replace("零下-", "零下")
+    )
     text = re.sub(f"到-({NUMBER})(?=\\s?(?:℃|摄氏度|度))", r"到零下\1", text)
     text = re.sub(r"(?<=\d)\s?℃", "摄氏度", text)
     text = re.sub(f"¥\\s?({NUMBER})(万|亿)?元?", r"\1\2元", text)
@@ -179,4 +183,6 @@ def _marks(text: str) -> str:
     text = re.sub(r"[\"《》〈〉「」『』]", "", text)
     text = re.sub(r"(?<=[\u4e00-\u9fff])·(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])'|'(?=[\u4e00-\u9fff])", "", text)
     text = text.translate(str.maketrans(",.!?;:", "，。！？；："))
-    return re.sub(r"[—–]{1,2}|…+|[()（）\[\]【】〔〕]|\n+|(?<=[零一二三四五六七八九幺]) +(?=[零一二三四五六七八九幺])", "，", text).replace(" ", "")
+    return re.sub(
+        r"[—–]{1,2}|…+|[()（）\[\]【】〔〕]|\n+|(?<=[零一二三四五六七八九幺]) +(?=[零一二三四五六七八九幺])", "，", text
+    ).replace(" ", "")

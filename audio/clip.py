@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from audio.errors import AudioError, ClipError
-from audio.estimate import clip_seconds, estimate_seconds
+from audio.estimate import AFTER_CHIME, BETWEEN_LANGUAGES, CHIME, clip_seconds, estimate_seconds
 from audio.files import sha256, write_atomically
 from audio.pcm import Pcm, as_wav, decode, resampled
-from audio.speech import Engine, Said, engine_named, say
+from audio.speech import Engine, Said, check_texts, engine_named, say
 
 RECIPE = 1  # rises when the same inputs would give another sound
 WAV_RATE = 16000
@@ -88,8 +88,9 @@ def clip_digest(parts: Sequence[tuple[str, str]], *, chime: bool, repeat: int, e
 
 def _check_order(parts: Sequence[tuple[str, str]], repeat: int, chime: bool) -> None:
     """Before anything is spoken: is there something to say, and could it ever fit?"""
-    if not any(words.strip() for _, words in parts):
+    if not parts:
         raise ClipError("clip-empty", "There are no words to say.")
+    check_texts(parts)
     if not 1 <= repeat <= MAX_REPEAT:
         raise ClipError("clip-repeat", f"The words can be said 1 to {MAX_REPEAT} times, not {repeat}.")
     seconds = estimate_seconds(parts, repeat, chime)
@@ -121,8 +122,42 @@ def _publish(said: Said, digest: str, folder: Path, *, chime: bool, repeat: int)
     mp3, wav = as_mp3(mixed.pcm), as_wav(resampled(mixed.pcm, WAV_RATE))
     for content in (mp3, wav):
         _check_file(content, expected)
-    _check_level(said, mp3, mixed.loudness)
+    _check_level(said, mp3, chime)
     if len(mp3) > MAX_MP3_BYTES:
         raise ClipError("clip-too-large", f"{len(mp3)} bytes; speakers take at most {MAX_MP3_BYTES}. Shorten the text.")
     files = _stored(folder, mp3, ".mp3", "audio/mpeg"), _stored(folder, wav, ".wav", "audio/wav")
     return Clip(digest, *files, round(mixed.pcm.seconds, 3), said.engine, mixed.loudness)
+
+
+def _check_file(content: bytes, expected: float) -> None:
+    """The file as a player will read it: it decodes, and lasts as long as what went into it."""
+    try:
+        seconds = decode(content, WAV_RATE).seconds
+    except AudioError as error:
+        raise ClipError("clip-unreadable", error.message) from error
+    if abs(seconds - expected) > LENGTH_TOLERANCE:
+        raise ClipError("clip-length", f"The file lasts {seconds:.2f} s, its parts {expected:.2f} s.")
+    if seconds > MAX_SECONDS:
+        raise ClipError("clip-too-long", f"{seconds:.0f} s; at most {MAX_SECONDS:.0f} s.")
+
+
+def _check_level(said: Said, mp3: bytes, chime: bool) -> None:
+    """The speech in the finished MP3, chime and pauses left out, is as loud as it should be."""
+    from audio.mix import RATE, SPEECH_DBFS, Silent, loudness_of
+
+    start = round((CHIME + AFTER_CHIME if chime else 0) * RATE) * 2
+    once = sum(pcm.seconds for pcm in said.parts) + BETWEEN_LANGUAGES * (len(said.parts) - 1)
+    speech = decode(mp3, RATE).samples[start : start + round(once * RATE) * 2]
+    try:
+        found = loudness_of(Pcm(speech, RATE))
+    except Silent:
+        raise ClipError("clip-silent", "There is no speech in the finished file.") from None
+    if abs(found - SPEECH_DBFS) > LOUDNESS_TOLERANCE:
+        raise ClipError("clip-loudness", f"The speech is at {found:.1f} dBFS RMS, not at {SPEECH_DBFS}.")
+
+
+def _stored(folder: Path, content: bytes, suffix: str, kind: str) -> AudioFile:
+    digest = sha256(content)
+    name = digest + suffix
+    write_atomically(folder / name, content)
+    return AudioFile(digest, len(content), kind, name)

@@ -2,27 +2,35 @@
 
 import re
 
-from audio.written import HOTLINE, NUMBER, RANGE, is_clock, with_dates, with_phones
+from audio.written import NUMBER, RANGE, hotline, is_clock, with_dates, with_phones
 
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen"
-).split()
-_TENS = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth", "twelve": "twelfth",
 }  # fmt: skip
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 UNITS = {
-    "km/h": "kilometers per hour", "m/s": "meters per second", "km²": "square kilometers", "m²": "square meters", "m2": "square meters",
-    "m³": "cubic meters", "m3": "cubic meters", "km": "kilometers", "cm": "centimeters", "mm": "millimeters", "m": "meters",
-    "kg": "kilograms", "g": "grams", "t": "tons", "ml": "milliliters", "mL": "milliliters", "L": "liters", "h": "hours", "min": "minutes",
-    "s": "seconds", "kV": "kilovolts", "kW": "kilowatts", "V": "volts", "W": "watts", "hPa": "hectopascals", "dB": "decibels",
-    "ha": "hectares", "℃": "degrees Celsius", "°": "degrees", "%": "percent",
+    "km/h": "kilometers per hour", "m/s": "meters per second", "km²": "square kilometers", "m²": "square meters",
+    "m2": "square meters", "m³": "cubic meters", "m3": "cubic meters", "km": "kilometers", "cm": "centimeters",
+    "mm": "millimeters", "m": "meters", "kg": "kilograms", "g": "grams", "t": "tons", "ml": "milliliters",
+    "mL": "milliliters", "L": "liters", "h": "hours", "min": "minutes", "s": "seconds", "kV": "kilovolts",
+    "kW": "kilowatts", "V": "volts", "W": "watts", "hPa": "hectopascals", "dB": "decibels", "ha": "hectares",
+    "℃": "degrees Celsius", "°": "degrees", "%": "percent",
 }  # fmt: skip
 _MONTH = "(" + "|".join(f"{m}|{m[:3]}\\.?" for m in MONTHS) + ")"
-_AMOUNT = "(?:people|persons|men|women|children|percent|million|thousand|hundred|(?!always|as|is|was|this|us)[a-z]+s\\b|(?:k?m|cm|mm|k?g|h|min)\\b|[%℃°])"
+_AMOUNT = (
+    "(?:people|persons|men|women|children|percent|million|thousand|hundred|(?!always|as|is|was|this|us)[a-z]+s\\b"
+    "|(?:k?m|cm|mm|k?g|h|min)\\b|[%℃°])"
+)
 _CUE = "(?i:\\b(?:call|dial|ring|phone|telephone|hotline|tel|fax|number)\\b\\.?)[:\\s]*"
+_HOTLINE = hotline("112", "911")
 _YEAR = "(?:19|20)\\d\\d"
 _IN = "(?i:\\b(?:in|of|since|by|until|till|from|year|to|through|and))"
 _HALF = "\\s?([AaPp])(?:[Mm]\\b|\\.\\s?[Mm](?:\\.(?!\\s+[A-Z]|\\s*$))?)"
@@ -87,13 +95,15 @@ def _clock(text: str) -> str:
     times = f"(?<![\\d:.])(\\d{{1,2}}):(\\d\\d)(?![\\d:])(?:{_HALF})?"
     text = re.sub(f"({times})\\s*{RANGE}\\s*(?=\\d{{1,2}}:\\d\\d)", r"\1 to ", text)
     text = re.sub(times, _time, text)
+    text = re.sub(r"(?<![\d:.])(\d{1,3}):(\d{1,3})(?![\d:])", r"\1 to \2", text)
+    text = re.sub(f"\\b(\\d{{1,2}})\\s?{RANGE}\\s?(?=\\d{{1,2}}{_HALF})", r"\1 to ", text)
     return re.sub(f"\\b(\\d{{1,2}}){_HALF}", lambda m: f"{cardinal(int(m[1]))} {m[2].upper()}M", text)
 
 
 def _time(found: re.Match[str]) -> str:
     hour, minute, half = found[1], found[2], found[3]
     if not is_clock(hour, minute):
-        return f"{number(hour)} to {number(minute)}"
+        return found[0]
     h, m = int(hour), int(minute)
     if m:
         said = f"{cardinal(h)} " + (f"oh {_ONES[m]}" if m < 10 else cardinal(m))
@@ -110,14 +120,19 @@ def _dates(text: str) -> str:
     """March 15, 2027 -> March fifteenth, twenty twenty-seven; 15 March -> the fifteenth of March; in 2027; 3rd -> third."""
     day = "(\\d{1,2})(?:st|nd|rd|th)?(?![\\d:.]\\d|\\d)"
     span = f"\\b{_MONTH} {day}\\s*(?:{RANGE}|to|until)\\s*(?:{_MONTH} )?{day}"
-    text = re.sub(span, lambda m: f"{m[1]} {ordinal(int(m[2]))} to {m[3] + ' ' if m[3] else ''}{ordinal(int(m[4]))}", text)
+    text = re.sub(
+        span, lambda m: f"{m[1]} {ordinal(int(m[2]))} to {m[3] + ' ' if m[3] else ''}{ordinal(int(m[4]))}", text
+    )
     text = re.sub(f"\\b{_MONTH} {day}", lambda m: f"{_month(m[1])} {ordinal(int(m[2]))}", text)
+    span = f"\\b(?:the )?{day}\\s?(?:{RANGE}|to)\\s?{day} (?:of )?{_MONTH}\\b"
+    text = re.sub(span, lambda m: f"the {ordinal(int(m[1]))} to the {ordinal(int(m[2]))} of {_month(m[3])}", text)
     turned = f"\\b(?:the )?{day} (?:of )?{_MONTH}\\b"
     text = re.sub(turned, lambda m: f"the {ordinal(int(m[1]))} of {_month(m[2])}", text)
     text = re.sub(r"\b(\d{1,3})(?:st|nd|rd|th)\b", lambda m: ordinal(int(m[1])), text)
     after = f"((?:\\b{_MONTH}|[a-z](?:st|nd|rd|th)),? |{_IN} )({_YEAR})(?![\\d.:]\\d|\\d|\\s?{_AMOUNT})"
     text = re.sub(after, lambda m: m[1] + year(int(m[m.lastindex or 0])), text)
-    return re.sub(f"(?<=\\w )({_YEAR})\\s?{RANGE}\\s?({_YEAR})", lambda m: f"{year(int(m[1]))} to {year(int(m[2]))}", text)
+    years = f"(?<![\\d.-])({_YEAR})\\s?{RANGE}\\s?({_YEAR})(?![\\d-]|\\s?{_AMOUNT})"
+    return re.sub(years, lambda m: f"{year(int(m[1]))} to {year(int(m[2]))}", text)
 
 
 def _month(name: str) -> str:
@@ -129,10 +144,12 @@ def _numbered(text: str) -> str:
     text = re.sub(f"({_CUE})(\\d{{3,13}}(?:-\\d{{3,8}})*)(?![\\d-]|\\.\\d)", lambda m: f"{m[1]}{_dialled(m[2])}", text)
     local = f"(?<![\\d.-])(?:\\d{{3}}-)?\\d{{3}}-\\d{{4}}(?![\\d-]|\\s?{_AMOUNT})"
     text = re.sub(local, lambda m: _dialled(m[0]), text)
-    text = re.sub(f"(?<!\\d{RANGE}){HOTLINE}(?!\\s?(?:{_AMOUNT}|{RANGE}\\s?\\d))", lambda m: figures(m[0]), text)
+    text = re.sub(f"(?<!\\d{RANGE}){_HOTLINE}(?!\\s?(?:{_AMOUNT}|{RANGE}\\s?\\d))", lambda m: figures(m[0]), text)
     text = re.sub(r"\bNo\.\s?(?=\d)", "number ", text)
     text = re.sub(r"(?m)(^|[.;:]\s+)[(]?(\d{1,2})[.)、](?=\s*[^\d\s])", lambda m: f"{m[1]}{number(m[2])}, ", text)
-    return re.sub("(?<![\\d.])\\d{7,}(?!\\d|\\.\\d)", lambda m: number(m[0]) if m[0].endswith("0000") else figures(m[0]), text)
+    return re.sub(
+        "(?<![\\d.])\\d{7,}(?!\\d|\\.\\d)", lambda m: number(m[0]) if m[0].endswith("0000") else figures(m[0]), text
+    )
 
 
 def _spans(text: str) -> str:
@@ -147,7 +164,13 @@ def _amounts(text: str) -> str:
     text = re.sub(f"(?<![\\d.])({NUMBER})\\s?({signs})(?![A-Za-z0-9/²³])", _unit, text)
     for sign, said in (("\\$", "dollars"), ("¥|(?:RMB|CNY) ?", "yuan")):
         text = re.sub(f"(?:{sign})({NUMBER})( (?:hundred|thousand|million|billion))?", f"\\1\\2 {said}", text)
-    for sign, said in (("≥", "at least"), ("≤", "at most"), (">", "more than"), ("<", "less than"), ("±", "plus or minus")):
+    for sign, said in (
+        ("≥", "at least"),
+        ("≤", "at most"),
+        (">", "more than"),
+        ("<", "less than"),
+        ("±", "plus or minus"),
+    ):
         text = re.sub(f"{sign}\\s?(?=\\d)", f"{said} ", text)
     text = re.sub(r"(?<=\d)\s?×\s?(?=\d)", " by ", text)
     return re.sub(r"(^|[\s,(])-(?=\d)", r"\1minus ", text)
@@ -156,7 +179,11 @@ def _amounts(text: str) -> str:
 def _unit(found: re.Match[str]) -> str:
     said = UNITS[found[2]]
     if found[1] == "1":
-        said = re.sub(r"\b(\w+)s\b(?! per)", r"\1", said, count=1) if " per " not in said else re.sub("s(?= per)", "", said)
+        said = (
+            re.sub(r"\b(\w+)s\b(?! per)", r"\1", said, count=1)
+            if " per " not in said
+            else re.sub("s(?= per)", "", said)
+        )
     return f"{found[1]} {said}"
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from audio.errors import SpokenError
 from audio.spoken import syllables
 
 CHIME = 2.5
@@ -31,6 +32,8 @@ def clip_seconds(words: Sequence[float], repeat: int, chime: bool) -> float:
 
 
 def _words_seconds(lang: str, words: str) -> float:
+    if lang not in _PACE:
+        raise SpokenError("spoken-language", f"No speech in {lang!r}; languages: {', '.join(_PACE)}.", lang)
     syllable, comma, stop = _PACE[lang]
     commas = len(re.findall("[,，、]", words))
     stops = len(re.findall("[.。;；:：!！?？]", words))

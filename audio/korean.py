@@ -2,20 +2,29 @@
 
 import re
 
-from audio.written import HOTLINE, NUMBER, RANGE, is_clock, with_dates, with_phones
+from audio.written import NUMBER, RANGE, hotline, is_clock, with_dates, with_phones
 
 FIGURES = "영일이삼사오육칠팔구"
 _ONES = ("", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉")
 _TENS = ("", "열", "스물")
 UNITS = {
-    "km²": "제곱킬로미터", "m²": "제곱미터", "m2": "제곱미터", "m³": "세제곱미터", "m3": "세제곱미터", "km": "킬로미터", "cm": "센티미터",
-    "mm": "밀리미터", "m": "미터", "kg": "킬로그램", "g": "그램", "t": "톤", "ml": "밀리리터", "mL": "밀리리터", "L": "리터", "kV": "킬로볼트",
-    "kW": "킬로와트", "V": "볼트", "W": "와트", "hPa": "헥토파스칼", "dB": "데시벨", "ha": "헥타르", "°": "도",
+    "km²": "제곱킬로미터", "m²": "제곱미터", "m2": "제곱미터", "m³": "세제곱미터", "m3": "세제곱미터",
+    "km": "킬로미터", "cm": "센티미터", "mm": "밀리미터", "m": "미터", "kg": "킬로그램", "g": "그램", "t": "톤",
+    "ml": "밀리리터", "mL": "밀리리터", "L": "리터", "kV": "킬로볼트", "kW": "킬로와트", "V": "볼트", "W": "와트",
+    "hPa": "헥토파스칼", "dB": "데시벨", "ha": "헥타르", "°": "도",
 }  # fmt: skip
 # Counted with native numbers; above 20 announcers change to Sino-Korean ones.
 _COUNTERS = "시간|명|개(?!월|년)|대(?!로|피)|곳|마리|가지|군데|채|그루|사람|살|건(?!물|강)|송이|병(?!원)"
-_AMOUNT = f"(?:만|억|천|여|원|층|호|동|일|월|년|분|초|주|도|회|차|급|위안|미터|킬로|제곱|퍼센트|세대|가구|[%‰℃°]|{_COUNTERS}|k?m|cm|mm|k?g)"
+_AMOUNT = (
+    "(?:만|억|천|여|원|층|호|동|일|월|년|분|초|주|도|회|차|급|위안|미터|킬로|제곱|퍼센트|세대|가구|[%‰℃°]"
+    f"|{_COUNTERS}|k?m|cm|mm|k?g)"
+)
 _CUE = "(?:전화|번호|연락처|핫라인|팩스)(?:번호)?(?:[:은는]|\\s)*"
+_HOTLINE = hotline("112")
+_PHONES = (
+    re.compile(r"(?<![\d.-])02[)-]\d{3,4}-\d{4}(?![\d-])"),  # Seoul
+    re.compile(r"(?<![\d.-])1[568]\d\d-\d{4}(?![\d-])"),  # service numbers
+)
 _MOMENT = "(?:시|분|일|월|년)"
 
 
@@ -48,10 +57,8 @@ def dialled(text: str) -> str:
 def number(text: str) -> str:
     """A figure without sign: whole, decimal, or with leading zeros (then digit by digit)."""
     whole, _, part = text.partition(".")
-    if len(whole) > 16 or (len(whole) > 1 and whole[0] == "0"):
-        said = dialled(whole)
-    else:
-        said = cardinal(int(whole))
+    spelt = len(whole) > 16 or (len(whole) > 1 and whole[0] == "0")
+    said = dialled(whole) if spelt else cardinal(int(whole))
     return said + ("점" + "".join(FIGURES[int(c)] for c in part) if part else "")
 
 
@@ -59,7 +66,7 @@ def say(text: str) -> str:
     """Written Korean, normalised, into words. What no rule knows is left as it is, for the caller to refuse."""
     text = re.sub(r"\[Web발신\]", "", text)
     text = with_dates(text, lambda y, m, d: f"{y}년 {m}월 {d}일" if d else f"{y}년 {m}월")
-    text = with_phones(text, lambda groups: ", ".join(dialled(g) for g in groups))
+    text = with_phones(text, lambda groups: ", ".join(map(dialled, groups)), *_PHONES)
     for step in (_numbered, _clock, _spans, _rates, _moments, _remaining):
         text = step(text)
     return _marks(text)
@@ -67,9 +74,14 @@ def say(text: str) -> str:
 
 def _numbered(text: str) -> str:
     """Hotlines, telephone numbers, list marks."""
-    text = re.sub(f"({_CUE})(\\d{{3,13}}(?:-\\d{{3,8}})*)(?![\\d-]|\\.\\d)(?!\\s?(?:통|{_AMOUNT}))", lambda m: m[1] + dialled(m[2]), text)
+    text = re.sub(
+        f"({_CUE})(\\d{{3,13}}(?:-\\d{{3,8}})*)(?![\\d-]|\\.\\d)(?!\\s?(?:통|{_AMOUNT}))",
+        lambda m: m[1] + dialled(m[2]),
+        text,
+    )
     span = f"(?<!\\d{RANGE})"
-    text = re.sub(f"{span}(?<![제약총]){HOTLINE}(?!\\s?(?:{_AMOUNT}|{RANGE}\\s?\\d))", lambda m: dialled(m[0]), text)
+    text = re.sub(f"{span}(?<![제약총]){_HOTLINE}(?!\\s?(?:{_AMOUNT}|{RANGE}\\s?\\d))", lambda m: dialled(m[0]), text)
+    text = re.sub(r"(?<!\d)(\d{1,2})·(\d{1,2})(?!\d)", lambda m: dialled(m[1] + m[2]), text)
     text = re.sub(r"(^|[.;:,\s])[(]?(\d{1,2})\s?[.、)](?=\s*[^\d\s])", lambda m: f"{m[1]}{number(m[2])}, ", text)
     return re.sub(f"(?<![\\d.])\\d{{7,}}(?!\\d|\\.\\d)(?!\\s?{_AMOUNT})", _long, text)
 
@@ -135,6 +147,8 @@ def _moments(text: str) -> str:
     text = re.sub(hour, lambda m: f"{_hour(int(m[1]))} 시" + (" " if m[0][-1] != "시" else ""), text)
     text = re.sub(r"(?<![\d.])0?6\s?월", "유월", text)
     text = re.sub(r"(?<![\d.])10\s?월", "시월", text)
+    span = f"(?<![\\d.])(\\d+)에서 (\\d+)\\s?({_COUNTERS})"
+    text = re.sub(span, lambda m: f"{_count(int(m[1]))} {m[3]}에서 {_count(int(m[2]))} {m[3]}", text)
     count = f"(?<![\\d.])(?<!제)(?<!제 )(\\d+)\\s?(?=(?:{_COUNTERS}))"
     text = re.sub(count, lambda m: _count(int(m[1])) + " ", text)
     text = re.sub(r"(?<![\d.])1\s?(?=만)", "", text)

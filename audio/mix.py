@@ -13,7 +13,9 @@ from typing import Any
 from audio.estimate import AFTER_CHIME, AFTER_WORDS, BETWEEN_LANGUAGES, CHIME
 from audio.pcm import Pcm, resampled
 
-with warnings.catch_warnings():  # pydub complains of its own regular expressions and of a missing ffmpeg, not needed here
+with (
+    warnings.catch_warnings()
+):  # pydub complains of its own regular expressions and of a missing ffmpeg, not needed here
     warnings.simplefilter("ignore")
     from pydub import AudioSegment
     from pydub.generators import Sine

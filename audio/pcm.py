@@ -36,7 +36,9 @@ def decode(content: bytes, rate: int) -> Pcm:
     try:
         sound = miniaudio.decode(content, miniaudio.SampleFormat.SIGNED16, 1, rate)
     except miniaudio.MiniaudioError as error:
-        raise AudioError("sound-unreadable", f"Not a sound file that can be read (WAV, MP3, FLAC, OGG): {error}") from error
+        raise AudioError(
+            "sound-unreadable", f"Not a sound file that can be read (WAV, MP3, FLAC, OGG): {error}"
+        ) from error
     return Pcm(sound.samples.tobytes(), rate)
 
 

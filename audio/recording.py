@@ -30,7 +30,7 @@ class Recording:
             digest.update(file.stem.encode() + b"\0" + hashlib.sha256(_content(file)).digest())
         return digest.hexdigest()
 
-    def synthesise(self, text: str, lang: str, speed: float) -> Pcm:
+    def synthesise(self, text: str, lang: str, speed: float) -> Pcm:  # noqa: ARG002 - the protocol of all engines
         """The recording of `lang`, whatever `text` and `speed` are. Raises TextRefused: missing, unreadable or too long."""
         content = _content(self._file(lang))
         try:

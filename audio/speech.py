@@ -1,9 +1,6 @@
 """Speech engines behind one protocol, tried in order for the whole announcement, their sound checked and kept on disk."""
 
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +8,7 @@ from typing import Protocol
 
 from audio.errors import AudioError, SpokenError, TextRefused, VoiceUnavailable
 from audio.espeak import Espeak
+from audio.files import sha256, write_atomically
 from audio.gtts_voice import Gtts
 from audio.pcm import Pcm, as_wav, from_wav_stream
 from audio.recording import Recording
@@ -59,8 +57,7 @@ def say(parts: Sequence[tuple[str, str]], engines: Sequence[Engine], cache: Path
 
     Raises TextRefused (a person must look) and VoiceUnavailable `voice-none` naming what each engine answered.
     """
-    for lang, words in parts:
-        _check_text(words, lang)
+    check_texts(parts)
     answers = []
     for engine in engines:
         try:
@@ -72,9 +69,11 @@ def say(parts: Sequence[tuple[str, str]], engines: Sequence[Engine], cache: Path
     raise VoiceUnavailable("voice-none", "No engine could speak. " + "; ".join(answers))
 
 
-def _check_text(words: str, lang: str) -> None:
+def check_texts(parts: Sequence[tuple[str, str]]) -> None:
+    """Refuse words that are not as `spoken` leaves them. Raises TextRefused."""
     try:
-        check_words(words, lang)
+        for lang, words in parts:
+            check_words(words, lang)
     except SpokenError as error:
         raise TextRefused(error.code, error.message) from error
 
@@ -90,17 +89,23 @@ def _kept(engine: Engine, lang: str, words: str, cache: Path, speed: float) -> P
     if lang not in engine.languages:
         raise VoiceUnavailable("voice-language", f"does not speak {lang}")
     key = json.dumps([engine.name, engine.recipe, lang, speed, words], ensure_ascii=False)
-    file = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.wav"
-    try:
-        found = from_wav_stream(file.read_bytes())
-        check_sound(found, words, lang)
-        return found
-    except (OSError, AudioError):
-        pass  # not there, or damaged: speak again
+    file = cache / f"{sha256(key.encode())}.wav"
+    kept = _cached(file)
+    if kept:
+        return kept
     pcm = engine.synthesise(words, lang, speed)
     check_sound(pcm, words, lang)
     write_atomically(file, as_wav(pcm))
     return pcm
+
+
+def _cached(file: Path) -> Pcm | None:
+    try:
+        content = file.read_bytes()
+        pcm = from_wav_stream(content)
+    except (OSError, AudioError):
+        return None
+    return pcm if as_wav(pcm) == content else None  # cut short: speak again
 
 
 def check_sound(pcm: Pcm, words: str, lang: str) -> None:
@@ -110,19 +115,3 @@ def check_sound(pcm: Pcm, words: str, lang: str) -> None:
         raise VoiceUnavailable("voice-silent", f"{seconds:.2f} s of sound, peak {pcm.peak}: silence")
     if not count * 60 / FASTEST <= seconds <= count * 60 / SLOWEST + PAUSES:
         raise VoiceUnavailable("voice-implausible", f"{seconds:.1f} s for {count} syllables: not these words")
-
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """The whole file or none: written beside its place, forced to disk, renamed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

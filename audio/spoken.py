@@ -72,7 +72,7 @@ def _tidy(words: str, lang: str) -> str:
     pauses = re.escape(_PAUSES[lang])
     words = re.sub(r"[ \t\n]+", " ", words)
     words = re.sub(f"\\s*([{pauses}](?:\\s*[{pauses}])*)\\s*", lambda m: _strongest(m[1], lang), words)
-    return words.strip().lstrip(_PAUSES[lang]).strip()
+    return words.strip().lstrip(_PAUSES[lang]).rstrip(",，、;；:： ").strip()
 
 
 def _strongest(run: str, lang: str) -> str:

@@ -4,11 +4,11 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-HOTLINES = frozenset(
-    "110 119 120 122 12110 12119 12122 12123 12315 12316 12319 12320 12328 12333 12338 12345 12348 12350 12355 12369"
-    " 12379 12380 12388 12389 12395 12306 95598 96119".split()
-)
-HOTLINE = "(?<![\\d.])(?:" + "|".join(sorted(HOTLINES, key=len, reverse=True)) + ")(?![\\d%‰]|[.:]\\d)"
+# Chinese service numbers; in a text they are names, not amounts.
+HOTLINES = frozenset((
+    "110", "119", "120", "122", "12110", "12119", "12122", "12123", "12306", "12315", "12316", "12319", "12320", "12328",
+    "12333", "12338", "12345", "12348", "12350", "12355", "12369", "12379", "12380", "12388", "12389", "12395", "95598", "96119",
+))  # fmt: skip
 NUMBER = r"\d+(?:\.\d+)?"
 RANGE = "[-–—~]"
 
@@ -18,7 +18,18 @@ _SIGNS = {
     **dict.fromkeys("－﹣−‐‑‒", "-"),
     **dict.fromkeys("·・•‧∙", "·"),
     **dict(zip("％＋＜＞＝／＠＃＆＿＊．＄￥′″”“‘’＇＂\u00a0\u3000", "%+<>=/@#&_*.$¥'\"\"\"'''\"  ", strict=True)),
-    **{"㎡": "m²", "㎥": "m³", "㎢": "km²", "㎞": "km", "㎝": "cm", "㎜": "mm", "㎏": "kg", "㎎": "mg", "°C": "℃", "―": "—"},
+    **{
+        "㎡": "m²",
+        "㎥": "m³",
+        "㎢": "km²",
+        "㎞": "km",
+        "㎝": "cm",
+        "㎜": "mm",
+        "㎏": "kg",
+        "㎎": "mg",
+        "°C": "℃",
+        "―": "—",
+    },
     # invisible: joiners, marks of direction, variation selectors, soft hyphen
     **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\ufe0e\ufe0f", ""),
 }
@@ -29,11 +40,14 @@ _ROMAN_TABLE = str.maketrans({**_ROMAN, **_CIRCLED})
 
 _LINK = re.compile(
     r"(?:[:：]\s*)?[(（<]?\b(?:(?:https?|ftp)://|www\.)[^\s\u3000-\u303f\u4e00-\u9fff\uac00-\ud7a3，。；：！？（）<>\"']+[)）>]?"
-    r"|(?:[:：]\s*)?\b(?:[a-z0-9-]+\.)+(?:cn|com|net|org|gov|edu|kr|io|info|top|vip|cc|me)\b(?:/[\w./?%&=+#-]*)?",
+    r"|(?:[:：]\s*)?(?<![a-z0-9.@-])(?:[a-z0-9-]{1,63}\.){1,6}(?:cn|com|net|org|gov|edu|kr|io|info|top|vip|cc|me)\b(?:/[\w./?%&=+#-]*)?",
     re.IGNORECASE | re.ASCII,
 )
 # A heading in the same brackets must be heard: the mark of an exercise above all.
-_HEADING = re.compile("预警|警报|警告|通知|通告|公告|提示|提醒|紧急|注意|演练|演习|测试|试验|解除|更正|훈련|경보|주의|exercise|test|warning", re.I)
+_HEADING = re.compile(
+    "预警|警报|警告|通知|通告|公告|提示|提醒|紧急|注意|演练|演习|测试|试验|解除|更正|훈련|경보|주의|exercise|test|warning",
+    re.I,
+)
 _SIGNATURE = re.compile(r"^\s*【[^【】]{1,30}】|【[^【】]{1,30}】\s*$")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _DATE = re.compile(r"(?<![\d.])((?:19|20)\d\d)([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)(?:T(?=\d))?")
@@ -44,6 +58,11 @@ _PHONES = (
     re.compile(r"(?<![\d.-])[48]00[- ]\d{3,4}[- ]\d{3,4}(?![\d-])"),
     re.compile(r"(?<![\d.-])[(（]?0[1-9]\d{1,2}[)） -]{1,2}\d{3,4}[- ]?\d{4}(?:-\d{1,4})?(?![\d-])"),  # land line
 )
+
+
+def hotline(*more: str) -> str:
+    """The pattern of a hotline that stands alone; `more`: those of another country that a language's readers know."""
+    return f"(?<![\\d.])(?:{'|'.join(sorted({*HOTLINES, *more}, key=len, reverse=True))})(?![\\d%‰]|[.:]\\d)"
 
 
 def normalise(text: str) -> str:
@@ -85,13 +104,13 @@ def with_dates(text: str, say: Callable[[int, int, int], str]) -> str:
     return _MONTH.sub(lambda m: say(int(m[1]), int(m[2]), 0), text)
 
 
-def with_phones(text: str, say: Callable[[list[str]], str]) -> str:
-    """`text` with each telephone number put as `say(groups of figures as written)`."""
+def with_phones(text: str, say: Callable[[list[str]], str], *more: re.Pattern[str]) -> str:
+    """`text` with each telephone number put as `say(groups of figures as written)`; `more`: forms that only one language has."""
 
     def groups(found: re.Match[str]) -> str:
         return say(re.findall(r"\d+", found[0]))
 
-    for pattern in _PHONES:
+    for pattern in (*_PHONES, *more):
         text = pattern.sub(groups, text)
     return text
 

@@ -53,6 +53,12 @@ def users(inst: Installation) -> list[User]:
         return [_user_from(row) for row in stored.everyone(conn) if row["active"]]
 
 
+def units(inst: Installation) -> list[tuple[str, str]]:
+    """(code, name) of every unit, by code."""
+    with inst.store.read() as conn:
+        return stored.units(conn)
+
+
 def add_user(  # noqa: PLR0913, PLR0917
     inst: Installation, actor: str, login: str, name: str, roles: Iterable[str], unit_code: str | None = None
 ) -> User:

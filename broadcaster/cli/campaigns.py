@@ -136,6 +136,21 @@ def submit(campaign_id: Id, as_user: As, as_json: Json = False, home: Home = Non
         _moved(home, as_user, as_json, lambda inst, user: campaigns.submit(inst, user, campaign_id, tell))
 
 
+@campaign.command("review")
+def review(campaign_id: Id, as_user: As, as_json: Json = False, home: Home = None) -> None:
+    """Every wording as it was frozen at submit, and how many get it: what an approver reads."""
+    from broadcaster.compose.review import review as reviewed
+    from broadcaster.people import find_user
+
+    with opened(home) as inst:
+        rows = [line.as_json() for line in reviewed(inst, find_user(inst, as_user), campaign_id)]
+    if as_json:
+        emit({"campaign": campaign_id, "wordings": rows})
+    else:
+        columns = ("channel", "format", "languages", "segment", "deliveries", "parts", "text")
+        table(columns, [[row[column] for column in columns] for row in rows])
+
+
 @campaign.command("approve")
 def approve(
     campaign_id: Id,

@@ -3,7 +3,10 @@
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -93,6 +96,17 @@ def _spool(settings: "Settings") -> str:
     return str(settings.spool_file)
 
 
+def _speech(settings: "Settings") -> str:
+    from audio.clip import make_clip
+    from audio.spoken import spoken
+
+    engines = [name.strip() for name in settings.speech_engines.split(",")]
+    began = time.monotonic()
+    with TemporaryDirectory(prefix="broadcaster-") as folder:
+        clip = make_clip([("zh-CN", spoken("消防提示：火警119", "zh-CN"))], Path(folder), repeat=1, engines=engines)
+    return f"{clip.engine} said {clip.seconds:.1f} s in {time.monotonic() - began:.1f} s"
+
+
 def _disk(settings: "Settings") -> str:
     there = next(folder for folder in (settings.folder, *settings.folder.parents) if folder.exists())
     free = shutil.disk_usage(there).free
@@ -114,6 +128,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("keys", _keys, "broadcaster init; where the file is open to others: chmod 600 on it"),
     ("schema", _schema, "broadcaster init"),
     ("spool", _spool, "let this user write to the home folder, or set BROADCASTER_HOME to another"),
+    ("speech", _speech, "pip install espeakng-loader, or set BROADCASTER_SPEECH_ENGINES to an engine that is there"),
     ("disk", _disk, "make room, or set BROADCASTER_HOME to a folder on another disk"),
     ("port", _port, "end what listens there, or set BROADCASTER_PORT to a free one"),
 )

@@ -6,7 +6,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audio.errors import AudioError
+from audio.errors import AudioError, VoiceUnavailable
 from broadcaster.cli.session import home_folder
 from broadcaster.cli.show import emit, say
 from broadcaster.logs import mask
@@ -22,7 +22,10 @@ def known(error: Exception) -> BroadcasterError | None:
     if isinstance(error, BroadcasterError):
         return error
     if isinstance(error, AudioError):
-        return BadInput(error.code, error.message)
+        kind = Unavailable if isinstance(error, VoiceUnavailable) else BadInput
+        return kind(error.code, error.message)
+    if isinstance(error, OSError) and error.filename is not None:
+        return BadInput("file", f"{error.filename}: {error.strerror}")
     return Unavailable("channel", str(error)) if isinstance(error, ChannelError) else None
 
 

@@ -5,8 +5,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from broadcaster import __version__
 from broadcaster.cli import (
     audiences,
+    audio,
     audit,
     campaigns,
     configure,
@@ -17,6 +19,7 @@ from broadcaster.cli import (
     measure,
     places,
     recipients,
+    reference,
     run,
     templates,
     users,
@@ -37,6 +40,7 @@ for module in (
     configure,
     demo,
     measure,
+    audio,
     places,
     recipients,
     audiences,
@@ -48,15 +52,14 @@ for module in (
     devices,
     run,
     doctor,
+    reference,
 ):
     module.register(app)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(version("public-alert-broadcaster"))
+        print(__version__)
         raise typer.Exit
 
 
@@ -85,7 +88,7 @@ def main() -> NoReturn:
 
 def _run(as_object: bool) -> int:
     try:
-        app()
+        app(prog_name="broadcaster")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else FAILURE
         if code == USAGE and as_object:

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from broadcaster.installation import Installation
 from broadcaster.store import recipients as stored
-from broadcaster.store.clock import now_ms
-from broadcaster.store.recipients import MemberRow, PremisesRow, RecipientRow
+from broadcaster.store.clock import wall_ms
+from broadcaster.store.recipients import Member, PremisesRow, RecipientRow, RecipientValues, values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +39,43 @@ class Prepared:
     """Rows ready to be written: sealed before the write lock is taken, because sealing is a quarter of the work."""
 
     premises: dict[tuple[str, str], str | None] = field(default_factory=dict)
-    recipients: list[RecipientRow] = field(default_factory=list)
+    recipients: list[RecipientValues] = field(default_factory=list)
     groups: dict[str, None] = field(default_factory=dict)
-    members: list[MemberRow] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
 
 
 def prepare(inst: Installation, rows: Iterable[NewRecipient]) -> Prepared:
     """Seals addresses and gathers premises and groups. Writes nothing."""
     made = Prepared()
     seal, look_up = inst.keys.seal_address, inst.keys.address_key
+    now = wall_ms()
     for row in rows:
         if row.premises:
             key = (row.premises, row.place)
             made.premises[key] = made.premises.get(key) or row.premises_category
         address_key = look_up(row.address)
-        made.recipients.append(
-            RecipientRow(
-                row.channel,
-                seal(row.address),
-                address_key,
-                row.name,
-                row.place,
-                row.place_given,
-                row.premises,
-                row.languages,
-                row.format,
-                row.people,
-                row.people_source,
-                row.consent_at,
-            )
-        )
+        made.recipients.append(values_of(_row(row, seal(row.address), address_key), now))
         for group in row.groups:
             made.groups[group] = None
-            made.members.append(MemberRow(group, row.channel, address_key))
+            made.members.append((group, row.channel, address_key))
     return made
+
+
+def _row(new: NewRecipient, sealed: bytes, key: bytes) -> RecipientRow:
+    return RecipientRow(
+        new.channel,
+        sealed,
+        key,
+        new.name,
+        new.place,
+        new.place_given,
+        new.premises,
+        new.languages,
+        new.format,
+        new.people,
+        new.people_source,
+        new.consent_at,
+    )
 
 
 def write(conn: Connection, ready: Prepared) -> None:
@@ -80,6 +83,6 @@ def write(conn: Connection, ready: Prepared) -> None:
     stored.put_premises(
         conn, [PremisesRow(name, place, category) for (name, place), category in ready.premises.items()]
     )
-    stored.put_recipients(conn, ready.recipients, now_ms(conn))
+    stored.put_recipients(conn, ready.recipients)
     stored.put_groups(conn, list(ready.groups))
     stored.put_members(conn, ready.members)

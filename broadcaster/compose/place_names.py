@@ -39,6 +39,10 @@ def _also(row: PlaceRow) -> Iterator[str]:
         yield from (name[: -len(e)] + short for e, short in _ENDINGS if name.endswith(e) and len(name) - len(e) >= 2)
 
 
+def _plain(written: str) -> str:
+    return _BETWEEN.sub("", unicodedata.normalize("NFKC", written))
+
+
 class PlaceNames:
     """A tree of places by everything that people call them."""
 
@@ -48,9 +52,9 @@ class PlaceNames:
         self._official: dict[str, set[str]] = defaultdict(set)
         self._known: dict[str, str | CellProblem] = {}
         for row in self._rows.values():
-            self._official[row.name].add(row.code)
+            self._official[_plain(row.name)].add(row.code)
             for name in {row.name, *_also(row)}:
-                self._names[name].add(row.code)
+                self._names[_plain(name)].add(row.code)
 
     @property
     def root(self) -> str | None:
@@ -81,7 +85,7 @@ class PlaceNames:
         return f"{''.join(reversed(names))} ({prefix_of(code)})"
 
     def _find(self, written: str) -> str:
-        text = _BETWEEN.sub("", unicodedata.normalize("NFKC", written)).removesuffix(".0")
+        text = _plain(written).removesuffix(".0")
         if not text:
             raise CellProblem("place-missing", "there is no place")
         if text.isascii() and text.isdigit():

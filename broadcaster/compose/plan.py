@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from broadcaster.compose.seal import Line, deliveries_digest, digest
 from broadcaster.compose.wording import Key, Writer, Written
-from broadcaster.model import BadInput, Refused, Wording
+from broadcaster.model import BadInput, Refused
 from broadcaster.settings import Settings
 from broadcaster.store import plan as stored
 from broadcaster.store import wordings as stored_wordings
@@ -139,7 +139,7 @@ def fill(settings: Settings, groups: Sequence[Group], wordings: Mapping[Key, Wri
     missing: dict[str, int] = {}
     parts = too_long = 0
     for group in groups:
-        group.ready = _ready(wordings[group.key].wording, group.people, missing)
+        group.ready = _ready(wordings[group.key], group.people, missing)
         group.people = []
         if group.key.channel == "sms":
             parts += sum(group.ready.parts)
@@ -154,12 +154,13 @@ def fill(settings: Settings, groups: Sequence[Group], wordings: Mapping[Key, Wri
     return Plan(groups, wordings, planned, parts, parts * settings.sms_price, sealed)
 
 
-def _ready(wording: Wording, people: Sequence[Person], missing: dict[str, int]) -> Ready:
+def _ready(written: Written, people: Sequence[Person], missing: dict[str, int]) -> Ready:
     """People of one wording by columns, with their slot values as JSON and their parts."""
+    wording = written.wording
     recipients, premises, names, premises_names, keys_ = zip(*people, strict=True)
     size = len(people)
     if wording.channel != "sms":
-        return Ready(recipients, premises, [None] * size, [1] * size, keys_)
+        return Ready(recipients, premises, [None] * size, [written.size.parts] * size, keys_)
     meter = SlotMeter(wording.pieces)
     if not wording.slots:
         return Ready(recipients, premises, [None] * size, [meter.parts(())] * size, keys_)
@@ -170,8 +171,8 @@ def _ready(wording: Wording, people: Sequence[Person], missing: dict[str, int]) 
             missing[slot] = sum(not value for value in column) + missing.get(slot, 0)
     if missing:
         return Ready(recipients, premises, [None] * size, [1] * size, keys_)
-    written = [f"[{row}]" for row in map(",".join, zip(*(map(encode_basestring, c) for c in values), strict=True))]
-    return Ready(recipients, premises, written, list(map(meter.parts, zip(*values, strict=True))), keys_)
+    filled = [f"[{row}]" for row in map(",".join, zip(*(map(encode_basestring, c) for c in values), strict=True))]
+    return Ready(recipients, premises, filled, list(map(meter.parts, zip(*values, strict=True))), keys_)
 
 
 def _slots_missing(missing: Mapping[str, int]) -> BadInput:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from broadcaster.compose import cells
 from broadcaster.compose.cells import CellProblem
@@ -66,25 +66,25 @@ class Report:
         }
 
 
-class _Column:
-    """One of our columns in the file. A text that stood in it before is not understood a second time."""
+class _Understood(dict[str, object]):
+    """What texts of a column mean. One that stood there before is not understood a second time."""
 
-    __slots__ = ("_known", "_read", "header", "position")
-
-    def __init__(self, position: int, header: str, read: Callable[[str], object], keep: bool = True) -> None:
-        self.position = position
-        self.header = header
+    def __init__(self, read: Callable[[str], object]) -> None:
+        super().__init__()
         self._read = read
-        self._known: dict[str, object] | None = {} if keep else None
 
-    def value(self, row: Sequence[str]) -> object:
-        """What the row's cell means. Raises CellProblem."""
-        text = row[self.position] if self.position < len(row) else ""
-        if self._known is None:
-            return self._read(text)
-        if text not in self._known:
-            self._known[text] = self._read(text)
-        return self._known[text]
+    def __missing__(self, text: str) -> object:
+        value = self[text] = self._read(text)
+        return value
+
+
+class _Column(NamedTuple):
+    """One of our columns in the file. `read` raises CellProblem."""
+
+    field: str
+    position: int
+    header: str
+    read: Callable[[str], object]
 
 
 def _name(text: str) -> str | None:
@@ -106,7 +106,7 @@ class RowReader:
         self._hidden = table.hidden
         self._names = names
         self._zone = zone
-        self._columns: dict[str, _Column] = {}
+        self._columns: list[_Column] = []
         self._seen: dict[str, int] = {}
         self._bare_categories = 0
 
@@ -146,15 +146,18 @@ class RowReader:
         }
         headers = [" ".join(header.split()) for header in row]
         for field_, at in found.items():
-            self._columns[field_] = _Column(at, headers[at], readers[field_], keep=field_ not in {"phone", "name"})
-        self.report.columns = {column.header: field_ for field_, column in self._columns.items()}
+            read = readers[field_]
+            often_the_same = field_ not in {"phone", "name"}
+            read = _Understood(read).__getitem__ if often_the_same else read
+            self._columns.append(_Column(field_, at, headers[at], read))
+        self.report.columns = {column.header: column.field for column in self._columns}
         unused = [header for at, header in enumerate(headers) if header and at not in found.values()]
         if unused:
             self.report.notes.append(f"columns not used: {', '.join(unused)}")
         self.report.rows = 0
 
     def _place_known(self, number: int) -> bool:
-        if "place" in self._columns:
+        if "place" in self.report.columns.values():
             return True
         root = self._names.root
         if root is None:
@@ -178,11 +181,12 @@ class RowReader:
         if number in self._hidden:
             message = "the row is hidden in the spreadsheet; show it or delete it"
             problems.append(RowError(number, "", "row-hidden", message))
-        for name, column in self._columns.items():
+        width = len(row)
+        for name, position, header, read in self._columns:
             try:
-                values[name] = column.value(row)
+                values[name] = read(row[position] if position < width else "")
             except CellProblem as problem:
-                problems.append(RowError(number, column.header, problem.code, problem.message))
+                problems.append(RowError(number, header, problem.code, problem.message))
         if problems:
             self._reject(row, problems)
             return None

@@ -17,7 +17,6 @@ from broadcaster.compose.recipient_rows import Report, RowError, RowReader
 from broadcaster.compose.spreadsheets import open_table
 from broadcaster.installation import Installation
 from broadcaster.store import recipients as stored
-from broadcaster.store.recipients import MemberRow
 
 __all__ = ["NewRecipient", "Progress", "Report", "RowError", "add_recipients", "check", "groups", "import_file"]
 
@@ -73,8 +72,8 @@ def import_file(
 
 
 def _left_over(inst: Installation, reader: RowReader) -> Prepared:
-    members = [MemberRow(group, "sms", inst.keys.address_key(address)) for group, address in reader.more_groups]
-    return Prepared(reader.more_premises, [], dict.fromkeys(member.group for member in members), members)
+    members = [(group, "sms", inst.keys.address_key(address)) for group, address in reader.more_groups]
+    return Prepared(reader.more_premises, [], dict.fromkeys(member[0] for member in members), members)
 
 
 def _write_all(conn: Connection, batches: list[Prepared], report: Report, tick: "_Halves") -> int:

@@ -19,7 +19,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-MEMORY = 2 * 1024**3  # bytes of address space; a sheet of 1,000,000 rows and 8 columns takes half of it
+MEMORY = 2 * 1024**3  # bytes of address space; a sheet of 1,000,000 rows and 8 columns takes 0.85 GB
 SECONDS = 60
 MEMBERS = 100
 RATIO = 100
@@ -212,7 +212,7 @@ def _write(sheet: Any, notes: list[str], hidden: list[int], out: Any) -> None:
     merges = list(sheet.merged_cell_ranges or [])
     if len(merges) > MERGES:
         raise RefusedFileError("file-merges", f"{len(merges)} merged areas; at most {MERGES:,}")
-    out.write(json.dumps({"notes": notes, "hidden": hidden, "rows": sheet.total_height}) + "\n")
+    out.write(json.dumps({"notes": notes, "hidden": hidden, "rows": sheet.end[0] + 1}) + "\n")
     shift = sheet.start[1] if sheet.start else 0
     csv.writer(out).writerows(within_limits(unfolded(sheet.iter_rows(), merges, shift)))
 

@@ -6,9 +6,11 @@ is imported after submit is not in the campaign.
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from sqlalchemy import Connection
 
+from audio.files import sha256
 from broadcaster import audit
 from broadcaster.compose import plan as planning
 from broadcaster.compose import timing
@@ -18,7 +20,7 @@ from broadcaster.compose.places import unit_of_places
 from broadcaster.compose.plan import Plan, Progress
 from broadcaster.compose.seal import Line, deliveries_digest, sealed_digest, wording_digest
 from broadcaster.compose.templates import FactValue, TemplateSet, load_set
-from broadcaster.compose.wording import Writer, spoken_and_sealed, written
+from broadcaster.compose.wording import About, Writer, spoken_and_sealed, written
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, CampaignState, Refused, Role, Wording
 from broadcaster.people import User, check, places_of
@@ -100,7 +102,8 @@ def _planned(inst: Installation, user: User, campaign: Campaign, templates: Temp
     facts = facts_of(templates, campaign.level, campaign.facts)
     within = bounds_of(inst, user) if campaign.follows_id is None else ()
     with inst.store.read() as conn:
-        writer = Writer(templates, (campaign.mode, campaign.category), facts, stored_wordings.place_names(conn))
+        about = About(campaign.mode, campaign.category, campaign.level, facts)
+        writer = Writer(templates, about, stored_wordings.place_names(conn))
         groups = planning.gather(_people(conn, campaign), writer, unit_of_places(conn), within)
     keys = planning.keys(groups)
     ready = spoken_and_sealed(inst.settings, written(writer, keys))
@@ -205,6 +208,15 @@ def sealed_again(conn: Connection, inst: Installation, campaign: Campaign) -> st
     deliveries = deliveries_digest(_lines(conn, campaign.id, words))
     times = (campaign.not_before_at or 0, campaign.expires_at or 0)
     return sealed_digest(_head(campaign, times), words.values(), deliveries, campaign.planned or 0)
+
+
+def _clips_there(inst: Installation, wordings: Iterable[Wording]) -> None:
+    """What was heard before approving lies on disk still, byte for byte: an alarm needs its sound before it is let go."""
+    files = [dict(wording.clip_facts)[kind] for wording in wordings if wording.clip_facts for kind in ("mp3", "wav")]
+    for name, digest in {(Path(file["path"]).name, file["sha256"]) for file in files}:
+        path = inst.settings.audio_folder / name
+        if not path.is_file() or sha256(path.read_bytes()) != digest:
+            raise Refused("clip-missing", f"the clip {name} is not there as it was heard: submit the campaign again")
 
 
 def _lines(conn: Connection, campaign_id: int, words: Mapping[int, str]) -> Iterable[Line]:

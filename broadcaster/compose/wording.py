@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from audio.clip import make_clip
+from audio.errors import AudioError, SpokenError, VoiceUnavailable
 from audio.spoken import spoken
 from broadcaster.compose.seal import wording_digest
 from broadcaster.compose.template_declarations import SLOTS
 from broadcaster.compose.templates import FactValue, Rendered, TemplateSet
-from broadcaster.model import BadInput, Category, Mode, Wording
+from broadcaster.model import BadInput, Category, Mode, Unavailable, Wording
 from broadcaster.settings import Settings
 from channels import channel_class
 from channels.base import Problem, Size
+from channels.billboard.levels import with_level
 from channels.sms import SignatureError, decorate, opt_out_tail
 
 # An exercise says so in its first word, whatever cuts the message short behind it (test text on live channels, 2014 and 2018).
@@ -44,18 +46,21 @@ class Written:
     size: Size
 
 
-class Writer:
-    """Writes one campaign's wordings. `facts` come from TemplateSet.check_facts, `names` are place names by 12-digit code."""
+@dataclass(frozen=True, slots=True)
+class About:
+    """What all wordings of a campaign have in common. `facts` come from TemplateSet.check_facts."""
 
-    def __init__(
-        self,
-        templates: TemplateSet,
-        kind: tuple[Mode, Category],
-        facts: Mapping[str, FactValue],
-        names: Mapping[str, str],
-    ) -> None:
-        self._set, self._mode, self._category, self._facts = templates, kind[0], kind[1], facts
-        self._names = names
+    mode: Mode
+    category: Category
+    level: str | None
+    facts: Mapping[str, FactValue]
+
+
+class Writer:
+    """Writes one campaign's wordings. `names` are place names by 12-digit code."""
+
+    def __init__(self, templates: TemplateSet, about: About, names: Mapping[str, str]) -> None:
+        self._set, self._about, self._names = templates, about, names
         self._used = {channel: templates.segment_facts(channel) - {"language"} for channel in templates.channels}
 
     def key(self, channel: str, format: str, languages: str, county: str, premises_category: str) -> Key:
@@ -71,42 +76,48 @@ class Writer:
         return Key(channel, format, languages, segment)
 
     def write(self, key: Key) -> Written:
-        """One wording, measured, without its clip. Raises BadInput where a fact or a text is missing; says what does not fit."""
+        """One wording, measured, without its clip. What does not fit stands in its size.
+
+        Raises BadInput where a fact or a text is missing, SignatureError, SpokenError.
+        """
         rendered = [(language, self._render(key, language)) for language in key.languages.split(ALL_LANGUAGES)]
-        pieces, slots = self._joined(key, rendered)
-        said = tuple((language, self._said(language, text)) for language, text in rendered) if _is_heard(key) else ()
+        texts = [self._told(key.channel, language, one) for language, one in rendered]
+        slots = tuple(slot for _, one in rendered for slot in one.slots)
+        said: tuple[tuple[str, str], ...] = ()
+        if key.channel == "loudspeaker":
+            said = tuple((language, self._said(language, one)) for language, one in rendered)
+        pieces = tuple("\n\n".join(texts).split(_SLOT))
         wording = Wording(key.channel, key.format, key.languages, dict(key.segment), pieces, slots, said)
         return Written(wording, measured(wording))
 
     def _render(self, key: Key, language: str) -> Rendered:
-        return self._set.render(key.channel, key.format, language, self._facts, dict(key.segment))
+        return self._set.render(key.channel, key.format, language, self._about.facts, dict(key.segment))
+
+    def _told(self, channel: str, language: str, rendered: Rendered) -> str:
+        text = _SLOT.join(rendered.pieces)
+        if channel == "sms":
+            tail = opt_out_tail(self._about.category, language)
+            text = decorate(text, self._set.signature.get(language, ""), tail)
+        elif channel == "billboard":
+            text = with_level(text, self._about.level, language)
+        return EXERCISE[language] + text if self._about.mode is Mode.EXERCISE else text
 
     def _said(self, language: str, rendered: Rendered) -> str:
-        mark = EXERCISE_SAID.get(language, "") if self._mode is Mode.EXERCISE else ""
+        mark = EXERCISE_SAID[language] if self._about.mode is Mode.EXERCISE else ""
         return spoken(mark + rendered.pieces[0], language)
 
-    def _joined(self, key: Key, rendered: Sequence[tuple[str, Rendered]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        texts, slots = [], []
-        for language, one in rendered:
-            text = _SLOT.join(one.pieces)
-            if key.channel == "sms":
-                tail = opt_out_tail(self._category, language)
-                text = decorate(text, self._set.signature.get(language, ""), tail)
-            mark = EXERCISE.get(language, EXERCISE["en"]) if self._mode is Mode.EXERCISE else ""
-            texts.append(mark + text)
-            slots.extend(one.slots)
-        return tuple("\n\n".join(texts).split(_SLOT)), tuple(slots)
 
-
-def _is_heard(key: Key) -> bool:
-    return key.channel == "loudspeaker"
+def examples(wording: Wording) -> dict[str, str]:
+    """An example for each open slot, in the wording's first language."""
+    language = wording.languages.partition(ALL_LANGUAGES)[0]
+    return {slot: SLOTS[slot].get(language, SLOTS[slot]["en"]) for slot in wording.slots}
 
 
 def measured(wording: Wording, values: Mapping[str, str] | None = None) -> Size:
     """What a wording takes on its medium, with these slot values or an example of each."""
-    language = wording.languages.partition(ALL_LANGUAGES)[0]
-    example = {slot: SLOTS[slot].get(language, SLOTS[slot]["en"]) for slot in set(wording.slots)}
-    return channel_class(wording.channel).measure(wording.fill({**example, **(values or {})}), wording.format)
+    # To say a text, its languages are what a speaker's format is for the others: they decide how much there is.
+    format = wording.languages if wording.channel == "loudspeaker" else wording.format
+    return channel_class(wording.channel).measure(wording.fill({**examples(wording), **(values or {})}), format)
 
 
 def written(writer: Writer, keys: Iterable[Key]) -> list[Written]:
@@ -116,17 +127,17 @@ def written(writer: Writer, keys: Iterable[Key]) -> list[Written]:
     for key in keys:
         try:
             one = writer.write(key)
-        except (BadInput, SignatureError) as error:
-            problems.append(told(key, error.code, str(error)))
+        except (BadInput, SignatureError, SpokenError) as error:
+            problems.append(problem_of(key, error.code, str(error)))
             continue
         found.append(one)
-        problems += [told(key, problem.code, _words(problem)) for problem in one.size.problems]
+        problems += problems_of(key, one.size)
     if problems:
         raise BadInput("wording", _summary(problems), problems)
     return found
 
 
-def told(key: Key, code: str, message: str) -> Mapping[str, object]:
+def problem_of(key: Key, code: str, message: str) -> Mapping[str, object]:
     """A problem of one wording, for the list that a person mends."""
     return {
         "channel": key.channel,
@@ -136,6 +147,11 @@ def told(key: Key, code: str, message: str) -> Mapping[str, object]:
         "code": code,
         "message": message,
     }
+
+
+def problems_of(key: Key, size: Size) -> list[Mapping[str, object]]:
+    """What a channel finds wrong with a wording."""
+    return [problem_of(key, problem.code, _words(problem)) for problem in size.problems]
 
 
 def _words(problem: Problem) -> str:
@@ -149,18 +165,25 @@ def _summary(problems: Sequence[Mapping[str, object]]) -> str:
 
 
 def spoken_and_sealed(settings: Settings, found: Sequence[Written]) -> list[Written]:
-    """Clips made, one for all wordings that say the same, and every wording's digest taken. Raises what make_clip raises."""
-    engines = [name.strip() for name in settings.speech_engines.split(",") if name.strip()]
-    clips: dict[tuple[tuple[str, str], ...], Mapping[str, object]] = {}
+    """Clips made, one for all wordings that say the same, and every wording's digest taken.
+
+    Raises BadInput where words cannot become a clip, Unavailable where no voice can be had now.
+    """
+    clips = {said: _clip(settings, said) for said in dict.fromkeys(one.wording.spoken for one in found) if said}
     done: list[Written] = []
     for one in found:
-        wording = one.wording
-        if wording.spoken:
-            if wording.spoken not in clips:
-                clip = make_clip(
-                    wording.spoken, settings.audio_folder, chime=True, repeat=settings.audio_repeat, engines=engines
-                )
-                clips[wording.spoken] = clip.as_json()
-            wording = replace(wording, clip_facts=clips[wording.spoken])
+        clip = clips.get(one.wording.spoken, {})
+        wording = replace(one.wording, clip=str(clip.get("digest", "")), clip_facts=clip)
         done.append(replace(one, wording=replace(wording, digest=wording_digest(wording))))
     return done
+
+
+def _clip(settings: Settings, said: tuple[tuple[str, str], ...]) -> Mapping[str, object]:
+    engines = [name.strip() for name in settings.speech_engines.split(",") if name.strip()]
+    try:
+        clip = make_clip(said, settings.audio_folder, chime=True, repeat=settings.audio_repeat, engines=engines)
+    except VoiceUnavailable as error:
+        raise Unavailable(error.code, error.message) from error
+    except AudioError as error:
+        raise BadInput(error.code, f"the loudspeaker's words become no clip: {error.message}") from error
+    return clip.as_json()

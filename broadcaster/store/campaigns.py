@@ -66,3 +66,8 @@ def audit_lines(conn: Connection, subject: str) -> Sequence[RowMapping]:
     """What was done to one thing, oldest first."""
     wanted = select(audit.c.seq, audit.c.at, audit.c.actor, audit.c.action, audit.c.detail)
     return conn.execute(wanted.where(audit.c.object == subject).order_by(audit.c.seq)).mappings().all()
+
+
+def by_public_id(conn: Connection, public_id: str) -> RowMapping | None:
+    """The same by the name that the public knows; None where there is none."""
+    return conn.execute(_rows().where(campaign.c.public_id == public_id)).mappings().first()

@@ -52,6 +52,11 @@ def unit_by_code(conn: Connection, code: str) -> int | None:
     return None if found is None else int(found)
 
 
+def units(conn: Connection) -> list[tuple[str, str]]:
+    """(code, name) of every unit."""
+    return [(str(code), str(name)) for code, name in conn.execute(select(unit.c.code, unit.c.name).order_by(unit.c.code))]
+
+
 def places_of_unit(conn: Connection, unit_id: int) -> list[str]:
     """Codes or prefixes of a unit's places."""
     wanted = select(unit_place.c.place).where(unit_place.c.unit_id == unit_id).order_by(unit_place.c.place)

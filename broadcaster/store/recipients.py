@@ -33,12 +33,7 @@ class RecipientRow(NamedTuple):
     consent_at: int | None
 
 
-class MemberRow(NamedTuple):
-    """A recipient's place in a group, both by what a file knows of them."""
-
-    group: str
-    channel: str
-    address_key: bytes
+Member = tuple[str, str, bytes]  # group, channel, address key: a recipient in a group, by what a file knows of both
 
 
 def put_premises(conn: Connection, rows: Sequence[PremisesRow]) -> None:
@@ -64,17 +59,21 @@ _PUT = (
 )
 
 
-def put_recipients(conn: Connection, rows: Sequence[RecipientRow], now: int) -> None:
-    """Adds recipients; those that are there are changed and active again. Their premises must be there before."""
-    run_many(conn, _PUT, [_values(row, now) for row in rows])
+RecipientValues = tuple[object, ...]
 
 
-def _values(row: RecipientRow, now: int) -> tuple[object, ...]:
+def values_of(row: RecipientRow, now: int) -> RecipientValues:
+    """A row as put_recipients takes it: a plain tuple, which the collector of garbage need not look at again and again."""
     channel, sealed, key, name, place, given, premises, languages, format_, people, source, consent = row
     return (
         *(channel, sealed, key, name, place, premises, place, languages, format_, people, source, consent, now),
         *(given, languages, format_),
     )
+
+
+def put_recipients(conn: Connection, rows: Sequence[RecipientValues]) -> None:
+    """Adds recipients; those that are there are changed and active again. Their premises must be there before."""
+    run_many(conn, _PUT, rows)
 
 
 def put_groups(conn: Connection, names: Sequence[str]) -> None:
@@ -86,7 +85,7 @@ def put_groups(conn: Connection, names: Sequence[str]) -> None:
     )
 
 
-def put_members(conn: Connection, rows: Sequence[MemberRow]) -> None:
+def put_members(conn: Connection, rows: Sequence[Member]) -> None:
     """Puts recipients into groups; both must be there before. Nobody is taken out."""
     run_many(
         conn,

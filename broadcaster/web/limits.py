@@ -8,7 +8,7 @@ MOST = (
     ("/recipients/check", 64 * MIB),
     ("/api/v1/recipients/", 64 * MIB),
     ("/feeds/", 16 * KIB),
-    ("/operator/", 16 * KIB),
+    ("/play/", 16 * KIB),
     ("/sign-in/", 16 * KIB),
     ("/", 1 * MIB),
 )

@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,14 +31,6 @@ class Asked:
         return found
 
 
-def reply(status: int = 200, body: str | bytes = "{}", **headers: str) -> bytes:
-    """A whole HTTP reply."""
-    data = body.encode() if isinstance(body, str) else body
-    lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(data)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
-
-
 @dataclass
 class Provider:
     """`plays` gets each request and returns the bytes to answer, or None: the connection is closed without a word.
@@ -45,7 +38,7 @@ class Provider:
     `cut` closes after whatever was answered; `reset` does so with a RST; `wait` seconds pass before the answer.
     """
 
-    plays: Callable[[Asked], bytes | None] = lambda asked: reply()
+    plays: Callable[[Asked], bytes | None] = lambda asked: Provider.reply()
     asked: list[Asked] = field(default_factory=list)
     wait: float = 0.0
     drip: float = 0.0  # seconds between the bytes of an answer
@@ -59,6 +52,19 @@ class Provider:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @staticmethod
+    def reply(status: int = 200, body: str | bytes = "{}", **headers: str) -> bytes:
+        """A whole HTTP reply."""
+        data = body.encode() if isinstance(body, str) else body
+        lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(data)}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+
+    def says(self, status: int = 200, body: str | bytes = "{}", **headers: str) -> None:
+        """From now on every request gets this reply."""
+        whole = self.reply(status, body, **headers)
+        self.plays = lambda asked: whole
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -95,23 +101,23 @@ class Provider:
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     """A running Provider; ended with its test."""
-    made, loop, ready = Provider(), asyncio.new_event_loop(), threading.Event()
+    made, ready = Provider(), threading.Event()
+    ends: list[Callable[[], object]] = []
 
-    async def begin() -> asyncio.Server:
+    async def run() -> None:
+        ended = asyncio.Event()
         server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
         made.port = server.sockets[0].getsockname()[1]
-        return server
-
-    def run() -> None:
-        loop.run_until_complete(begin())
+        ends.append(partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set))
         ready.set()
-        loop.run_forever()
+        await ended.wait()
+        server.close()
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     assert ready.wait(5)
     yield made
-    loop.call_soon_threadsafe(loop.stop)
+    ends[0]()
     thread.join(5)
 
 

@@ -65,9 +65,7 @@ def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
         Sms(ChannelSettings(provider="pigeon"))
 
 
-def test_the_channel_hands_its_messages_to_the_provider(
-    tmp_path: Path, messages: Callable[..., list[Message]]
-) -> None:
+def test_the_channel_hands_its_messages_to_the_provider(tmp_path: Path, messages: Callable[..., list[Message]]) -> None:
     channel = Sms(ChannelSettings(provider="spool", spool=str(tmp_path / "out.jsonl")))
     answers = channel.send(messages(3))
     channel.close()

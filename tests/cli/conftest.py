@@ -52,6 +52,7 @@ def caller(home: Path, folder: Path) -> Call:
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
             command(*arguments),
+            check=False,
             input=data,
             capture_output=True,
             timeout=timeout,

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends
 from broadcaster.web.api import campaigns, counts, lists, recipients
 from broadcaster.web.who import api_guard
 
-PROBLEM = {"content": {"application/problem+json": {}}}
+PROBLEM: dict[str, object] = {"content": {"application/problem+json": {}}}
 ERRORS: dict[int | str, dict[str, object]] = {
     401: {"description": "Nobody is signed in", **PROBLEM},
     403: {"description": "A rule forbids it", **PROBLEM},

@@ -14,7 +14,7 @@ class Shape(BaseModel):
 class SelectionIn(Shape):
     """Who: places x premises categories x languages x groups, minus exclusions. At least a place or a group."""
 
-    places: list[str] = Field([], description="12-digit codes or their meaningful prefixes")
+    places: list[str] = Field(default=[], description="12-digit codes or their meaningful prefixes")
     premises_categories: list[str] = []
     languages: list[str] = []
     groups: list[str] = []
@@ -30,7 +30,7 @@ class DraftIn(Shape):
     mode: str = Field(description="live or exercise; there is no default")
     level: str | None = None
     facts: dict[str, Any] = {}
-    selection: SelectionIn = SelectionIn()
+    selection: SelectionIn = Field(default_factory=SelectionIn)
     channels: list[str] = []
     not_before: str | None = Field(None, description="RFC 3339; none = from approval on")
     expires: str | None = Field(None, description="RFC 3339; none = as long as the template set says")

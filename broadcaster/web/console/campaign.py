@@ -1,0 +1,168 @@
+"""One campaign: what goes out, to how many, the second person's act, and what became of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from broadcaster.compose import campaigns
+from broadcaster.compose.campaigns import Campaign
+from broadcaster.compose.review import ReviewLine, review
+from broadcaster.installation import Installation
+from broadcaster.model import BadInput, CampaignState, Mode, Refused
+from broadcaster.people import check, may
+from broadcaster.reach.counts import counts
+from broadcaster.web.console.naming import act_words, place_names, title_of
+from broadcaster.web.errors import status_of
+from broadcaster.web.rendering import page, see, words_of
+from broadcaster.web.who import Asks, Form, Inst, Who
+
+router = APIRouter()
+STILL = (CampaignState.FINISHED, CampaignState.CANCELLED, CampaignState.EXPIRED)
+BEFORE_SUBMIT = (CampaignState.DRAFT, CampaignState.RETURNED)
+EDITABLE = (*BEFORE_SUBMIT, CampaignState.SUBMITTED)
+CUTS = ("channel", "place", "unit", "category", "language")
+REFRESH_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReview:
+    """What goes out on one channel."""
+
+    channel: str
+    lines: Sequence[ReviewLine]
+
+    @property
+    def deliveries(self) -> int:
+        return sum(line.deliveries for line in self.lines)
+
+    @property
+    def parts(self) -> int:
+        return sum(line.parts for line in self.lines)
+
+
+@router.get("/campaigns/{campaign_id}")
+def show(request: Request, inst: Inst, who: Asks, campaign_id: int) -> Response:
+    """What goes out, exactly, and what may be done with it."""
+    return _shown(request, inst, who, campaign_id)
+
+
+@router.get("/campaigns/{campaign_id}/counts")
+def live(
+    request: Request, inst: Inst, who: Asks, campaign_id: int, by: Annotated[str, Query()] = "channel"
+) -> Response:
+    """How it stands: numbers first."""
+    check(who.user, "reach.see")
+    campaign = campaigns.find(inst, campaign_id)
+    still = campaign.state in STILL
+    # Reach reads the deliveries: the page that stands still pays for it, the one that refreshes does not.
+    found = counts(inst, campaign_id, by if by in CUTS else "channel", with_reach=still)
+    return page(
+        request,
+        "counts.html",
+        exercise=campaign.mode is Mode.EXERCISE,
+        campaign=campaign.as_json(inst.settings.timezone),
+        counts=found,
+        channels=found["by"] if by == "channel" else counts(inst, campaign_id, "channel", with_reach=False)["by"],
+        by=by if by in CUTS else "channel",
+        cuts=CUTS,
+        still=still,
+        refresh=REFRESH_S,
+        may_cancel=may(who.user, "campaign.cancel") and campaign.state not in STILL[1:],
+        may_correct=may(who.user, "campaign.correct") and campaign.started_at is not None,
+    )
+
+
+@router.post("/campaigns/{campaign_id}/submit")
+def submit(request: Request, inst: Inst, who: Asks, campaign_id: int) -> Response:
+    """Asks for approval."""
+    act = partial(campaigns.submit, inst, who.user, campaign_id)
+    return _done(request, inst, who, act, f"/campaigns/{campaign_id}")
+
+
+@router.post("/campaigns/{campaign_id}/approve")
+def approve(request: Request, inst: Inst, who: Asks, form: Form, campaign_id: int) -> Response:
+    """The second person lets it go: exactly what the page showed, by its seal."""
+    digest = str(form.get("digest", ""))
+    act = partial(campaigns.approve, inst, who.user, campaign_id, digest)
+    return _done(request, inst, who, act, f"/campaigns/{campaign_id}/counts")
+
+
+@router.post("/campaigns/{campaign_id}/return")
+def give_back(request: Request, inst: Inst, who: Asks, form: Form, campaign_id: int) -> Response:
+    """The second person gives it back, with a reason."""
+    act = partial(campaigns.return_, inst, who.user, campaign_id, str(form.get("reason", "")))
+    return _done(request, inst, who, act, f"/campaigns/{campaign_id}")
+
+
+@router.post("/campaigns/{campaign_id}/cancel")
+def cancel(request: Request, inst: Inst, who: Asks, form: Form, campaign_id: int) -> Response:
+    """Stops it at once, with a reason."""
+    act = partial(campaigns.cancel, inst, who.user, campaign_id, str(form.get("reason", "")))
+    return _done(request, inst, who, act, f"/campaigns/{campaign_id}")
+
+
+@router.post("/campaigns/{campaign_id}/correct")
+def correct(request: Request, inst: Inst, who: Asks, campaign_id: int) -> Response:
+    """A new draft that corrects it."""
+    try:
+        made = campaigns.correct(inst, who.user, campaign_id)
+    except (BadInput, Refused) as error:
+        return _shown(request, inst, who, campaign_id, error)
+    return see(f"/campaigns/{made.id}/edit")
+
+
+def _done(request: Request, inst: Installation, who: Who, act: Callable[[], Campaign], next_page: str) -> Response:
+    try:
+        made = act()
+    except (BadInput, Refused) as error:
+        campaign_id = int(request.path_params["campaign_id"])
+        return _shown(request, inst, who, campaign_id, error)
+    return see(next_page.replace("{id}", str(made.id)))
+
+
+def _shown(
+    request: Request, inst: Installation, who: Who, campaign_id: int, error: BadInput | Refused | None = None
+) -> Response:
+    check(who.user, "campaign.see")
+    campaign = campaigns.find(inst, campaign_id)
+    lines = review(inst, who.user, campaign_id)
+    channels = [
+        ChannelReview(kind, [line for line in lines if line.wording.channel == kind]) for kind in campaign.channels
+    ]
+    return page(
+        request,
+        "campaign.html",
+        200 if error is None else status_of(error),
+        exercise=campaign.mode is Mode.EXERCISE,
+        error=error,
+        campaign=campaign.as_json(inst.settings.timezone),
+        title=title_of(inst, campaign.template_set, words_of(request).language),
+        places=place_names(inst, campaign.selection.places),
+        excluded=place_names(inst, campaign.selection.exclude_places),
+        channels=channels,
+        act=act_words(words_of(request), {each.channel: each.deliveries for each in channels}),
+        events=campaigns.events(inst, campaign_id),
+        **_allowed(who, campaign),
+    )
+
+
+def _allowed(who: Who, campaign: Campaign) -> Mapping[str, Any]:
+    people = {"author_id": campaign.author_id, "editor_id": campaign.editor_id}
+    state = campaign.state
+    return {
+        "may_edit": state in EDITABLE and may(who.user, "campaign.edit"),
+        "may_submit": state in BEFORE_SUBMIT
+        and may(who.user, "campaign.submit")
+        and who.user.id in (campaign.author_id, campaign.editor_id),
+        "may_approve": state is CampaignState.SUBMITTED and may(who.user, "campaign.approve", **people),
+        "own": state is CampaignState.SUBMITTED
+        and may(who.user, "campaign.approve", author_id=0, editor_id=0)
+        and who.user.id in people.values(),
+        "may_cancel": state not in STILL[1:] and may(who.user, "campaign.cancel"),
+        "may_correct": campaign.started_at is not None and may(who.user, "campaign.correct"),
+        "sent": campaign.approved_at is not None,
+    }
