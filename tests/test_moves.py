@@ -38,7 +38,9 @@ def campaign_in(conn: Connection, state: CampaignState, category: str = "notice"
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(CampaignState, CampaignState)))
-def test_a_campaign_moves_only_as_the_table_says(people: Installation, before: CampaignState, after: CampaignState) -> None:
+def test_a_campaign_moves_only_as_the_table_says(
+    people: Installation, before: CampaignState, after: CampaignState
+) -> None:
     with people.store.write() as conn:
         campaign = found(conn, campaign_in(conn, before))
         if after in CAMPAIGN_MOVES[before]:
@@ -76,7 +78,11 @@ class OneDelivery:
 
     def outcome(self) -> Outcome:
         with self.inst.store.read() as conn:
-            return Outcome(conn.execute(text("SELECT outcome FROM delivery WHERE campaign_id = :c"), {"c": self.campaign}).scalar_one())
+            return Outcome(
+                conn.execute(
+                    text("SELECT outcome FROM delivery WHERE campaign_id = :c"), {"c": self.campaign}
+                ).scalar_one()
+            )
 
 
 def one_delivery(inst: Installation, outcome: Outcome, category: str) -> OneDelivery:
@@ -85,10 +91,17 @@ def one_delivery(inst: Installation, outcome: Outcome, category: str) -> OneDeli
         key = bytes([campaign]) * 16
         recipient = conn.execute(
             insert(schema.recipient).values(
-                channel="sms", address_sealed=b"-", address_key=key, place="220102001001", languages="zh-CN", created_at=1
+                channel="sms",
+                address_sealed=b"-",
+                address_key=key,
+                place="220102001001",
+                languages="zh-CN",
+                created_at=1,
             )
         ).inserted_primary_key[0]
-        conn.execute(insert(schema.suppression).values({"address_key": key, "class": "never", "since_at": 1, "source": "t"}))
+        conn.execute(
+            insert(schema.suppression).values({"address_key": key, "class": "never", "since_at": 1, "source": "t"})
+        )
         cut = conn.execute(
             insert(schema.cut).values(
                 campaign_id=campaign, channel="sms", place="220102000000", premises_category="", languages="zh-CN"
@@ -96,7 +109,14 @@ def one_delivery(inst: Installation, outcome: Outcome, category: str) -> OneDeli
         ).inserted_primary_key[0]
         chunk = conn.execute(
             insert(schema.chunk).values(
-                campaign_id=campaign, channel="sms", lane=category, first=1, last=1, due_at=1, expires_at=NOW, digest="d"
+                campaign_id=campaign,
+                channel="sms",
+                lane=category,
+                first=1,
+                last=1,
+                due_at=1,
+                expires_at=NOW,
+                digest="d",
             )
         ).inserted_primary_key[0]
         row = delivering.ChunkRow(chunk, campaign, "sms", category, 1, 1, False, NOW)

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sys
 import threading
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,7 +157,8 @@ def _end_with_parent(until_eof: bool) -> None:
         return
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1024):  # not sys.stdin: its lock would be held when the interpreter ends
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True, name="until-eof").start()

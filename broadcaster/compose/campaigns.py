@@ -196,7 +196,7 @@ def listed(inst: Installation, user: User, limit: int = 200) -> list[Campaign]:
     """Campaigns, the newest first. Raises Refused."""
     check(user, "campaign.see")
     with inst.store.read() as conn:
-        return [campaign_of(row) for row in stored.newest(conn, limit)]
+        return [campaign_of(dict(row)) for row in stored.newest(conn, limit)]
 
 
 def events(inst: Installation, campaign_id: int) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from broadcaster.compose.seal import canonical
@@ -113,11 +113,17 @@ def columns(draft: Draft) -> dict[str, object]:
         "mode": draft.mode,
         "level": draft.level or _level_told(draft.facts),
         "facts": canonical(dict(draft.facts)),
-        "selection": canonical(asdict(draft.selection)),
+        "selection": canonical(asdict(whole(draft.selection))),
         "channels": canonical([kind for kind in CHANNELS if kind in draft.channels]),
         "not_before_at": draft.not_before_at or 0,
         "expires_at": draft.expires_at or 0,
     }
+
+
+def whole(selection: Selection) -> Selection:
+    """The selection with 12-digit codes in place of prefixes."""
+    places, without = (tuple(code.ljust(12, "0") for code in codes) for codes in (selection.places, selection.exclude_places))
+    return replace(selection, places=places, exclude_places=without)
 
 
 def _level_told(facts: Mapping[str, object]) -> str | None:

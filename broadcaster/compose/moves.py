@@ -12,7 +12,7 @@ def found(conn: Connection, campaign_id: int) -> Campaign:
     row = stored.row(conn, campaign_id)
     if row is None:
         raise NotFound("campaign", f"there is no campaign {campaign_id}; type: broadcaster campaign list")
-    return campaign_of(row)
+    return campaign_of(dict(row))
 
 
 def held(conn: Connection, campaign_id: int) -> Campaign:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from audio.errors import SpokenError
 from broadcaster.compose.audiences import require_known
-from broadcaster.compose.drafts import Draft, columns
+from broadcaster.compose.drafts import Draft, columns, whole
 from broadcaster.compose.submission import facts_of
 from broadcaster.compose.templates import TemplateSet, load_set
 from broadcaster.compose.wording import About, Key, Writer, examples, measured, problem_of, problems_of
@@ -23,7 +23,9 @@ from channels import CHANNELS
 from channels.base import Size
 from channels.sms import SignatureError
 
-COUNT_SECONDS = 30.0  # a count of a whole province takes longer than a preview may, and the audience is not what is typed
+COUNT_SECONDS = (
+    30.0  # a count of a whole province takes longer than a preview may, and the audience is not what is typed
+)
 
 
 def preview(inst: Installation, user: User, draft: Draft) -> list[dict[str, Any]]:
@@ -43,8 +45,9 @@ def preview(inst: Installation, user: User, draft: Draft) -> list[dict[str, Any]
     chosen = [channel for channel in CHANNELS if channel in draft.channels]
     with inst.store.read() as conn:
         writer = Writer(templates, about, stored_wordings.place_names(conn))
-        counted = _counted(conn, inst.settings.store_url, draft.selection, chosen)
-        samples = {channel: stored_plan.sample(conn, draft.selection, channel) for channel in counted}
+        selection = whole(draft.selection)
+        counted = _counted(conn, inst.settings.store_url, selection, chosen)
+        samples = {channel: stored_plan.sample(conn, selection, channel) for channel in counted}
     price = inst.settings.sms_price
     return [_of_channel(templates, writer, (kind, samples.get(kind)), counted.get(kind, 0), price) for kind in chosen]
 
@@ -97,9 +100,21 @@ def _of_channel(
         return told
     size, text, missing = _filled(wording, sample)
     parts = size.parts * recipients if channel == "sms" else 0
-    problems = [*told["problems"], *(problem_of(key, "slot-missing", words) for words in missing), *problems_of(key, size)]
+    problems = [
+        *told["problems"],
+        *(problem_of(key, "slot-missing", words) for words in missing),
+        *problems_of(key, size),
+    ]
     spoken = [{"language": language, "words": words} for language, words in wording.spoken]
-    return {**told, "text": text, "spoken": spoken, "size": size.as_json(), "parts": parts, "cost": parts * price, "problems": problems}
+    return {
+        **told,
+        "text": text,
+        "spoken": spoken,
+        "size": size.as_json(),
+        "parts": parts,
+        "cost": parts * price,
+        "problems": problems,
+    }
 
 
 def _key(templates: TemplateSet, writer: Writer, channel: str, sample: Selected | None) -> Key:

@@ -7,6 +7,7 @@ is imported after submit is not in the campaign.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,6 +15,7 @@ from audio.files import sha256
 from broadcaster import audit
 from broadcaster.compose import plan as planning
 from broadcaster.compose import timing
+from broadcaster.compose.audiences import require_known
 from broadcaster.compose.drafts import Campaign
 from broadcaster.compose.moves import found, held, move, require, subject
 from broadcaster.compose.places import unit_of_places
@@ -118,6 +120,7 @@ def bounds_of(inst: Installation, user: User) -> tuple[str, ...]:
 def _people(conn: Connection, campaign: Campaign) -> Iterable[Selected]:
     """Who it goes to. A correction goes to those who got the corrected campaign or may have got it, whatever they are now."""
     if campaign.follows_id is None or campaign.follows_how != "correction":
+        require_known(conn, campaign.selection)
         return audiences.selected(conn, campaign.selection, campaign.channels)
     before = found(conn, campaign.follows_id)
     if before.state in STILL_SENDING:
@@ -212,7 +215,9 @@ def sealed_again(conn: Connection, inst: Installation, campaign: Campaign) -> st
 
 def _clips_there(inst: Installation, wordings: Iterable[Wording]) -> None:
     """What was heard before approving lies on disk still, byte for byte: an alarm needs its sound before it is let go."""
-    files = [dict(wording.clip_facts)[kind] for wording in wordings if wording.clip_facts for kind in ("mp3", "wav")]
+    files: list[Any] = [
+        wording.clip_facts[kind] for wording in wordings if wording.clip_facts for kind in ("mp3", "wav")
+    ]
     for name, digest in {(Path(file["path"]).name, file["sha256"]) for file in files}:
         path = inst.settings.audio_folder / name
         if not path.is_file() or sha256(path.read_bytes()) != digest:

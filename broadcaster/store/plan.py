@@ -5,7 +5,8 @@ from itertools import chain, islice
 
 from sqlalchemy import Connection
 
-from broadcaster.model import Outcome
+from broadcaster.model import Outcome, Selection
+from broadcaster.store import audiences
 from broadcaster.store.audiences import Selected
 from broadcaster.store.driver import run, run_many
 
@@ -17,6 +18,11 @@ Row = tuple[int, int, str, int | None, int, int, str | None, int, str]
 BLOCK = 50  # rows of one INSERT
 PORTION = 20_000  # rows in the driver's hands at once
 
+# The columns of Selected.
+_SELECTED = (
+    "r.id, r.channel, r.place, r.premises_id, coalesce(p.category, ''), p.name, r.name, r.languages, r.format, "
+    "r.address_key"
+)
 # What a correction must reach: those who got the first message, or may have got it.
 _MAY_HAVE_IT = (Outcome.ACCEPTED, Outcome.DELIVERED, Outcome.UNKNOWN, Outcome.SENDING)
 
@@ -94,20 +100,19 @@ def sealed_lines(conn: Connection, campaign_id: int) -> Iterator[tuple[int, str,
 
 
 def may_have_it(conn: Connection, campaign_id: int, channels: Sequence[str]) -> Iterator[Selected]:
-    """The recipients that a correction must reach, as `store.audiences.selected` gives them; also those retired since."""
+    """The recipients that a correction must reach, as `audiences.selected` gives them; also those retired since."""
     words, kinds = (", ".join("?" for _ in some) for some in (_MAY_HAVE_IT, channels))
     found = run(
         conn,
-        "SELECT r.id, r.channel, r.place, r.premises_id, coalesce(p.category, ''), p.name, r.name, "
-        "r.languages, r.format, r.address_key "
-        "FROM delivery d JOIN recipient r ON r.id = d.recipient_id LEFT JOIN premises p ON p.id = r.premises_id "
+        f"SELECT {_SELECTED} FROM delivery d JOIN recipient r ON r.id = d.recipient_id "
+        "LEFT JOIN premises p ON p.id = r.premises_id "
         f"WHERE d.campaign_id = ? AND d.outcome IN ({words}) AND d.channel IN ({kinds}) ORDER BY d.n",
         *(campaign_id, *_MAY_HAVE_IT, *channels),
     )
-    for row in found:
-        yield Selected._make(row)
+    return map(Selected._make, found)
 
 
 def sample(conn: Connection, selection: Selection, channel: str) -> Selected | None:
     """Some recipient of an audience on a channel: the first that the index finds, not the first in order, which costs a sort."""
-    return first_selected(conn, selection, (channel,))
+    row = audiences._query(selection, (channel,)).run(conn, _SELECTED, "LIMIT 1").first()
+    return None if row is None else Selected._make(row)

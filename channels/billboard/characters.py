@@ -11,13 +11,16 @@ _ALWAYS: Mapping[int, str] = {
     **{code: chr(code - 0xFEE0) for code in range(0xFF10, 0xFF5B) if chr(code - 0xFEE0).isalnum()},
     ord("\r"): "",
 }
-# Where the character set lacks them.
-_INSTEAD: Mapping[str, str] = {
-    "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'",
-    "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u201f": '"', "\u00ab": "《", "\u00bb": "》",
-    "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2015": "-", "\u2212": "-",
-    "\u2022": "·", "\u2027": "·", "\u22c5": "·", "\u30fb": "·", "\u2026": "...", "\u3000": " ",
-    "\u00a5": "￥", "\u00b7": ".", "\u301c": "~", "\uff5e": "~",
+# Where the character set lacks them; the first that it has. GB 2312 and KS X 1001 have one dash and one dot, which Python
+# names by other code points than GBK does.
+_INSTEAD: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys("\u2018\u2019\u201a\u201b", ("'",)),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f", ('"',)),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", ("-",)),
+    **dict.fromkeys("\u2014\u2015", ("\u2014", "\u2015", "-")),
+    **dict.fromkeys("\u00b7\u2022\u2027\u22c5\u30fb", ("\u00b7", "\u30fb")),
+    **dict.fromkeys("\u301c\uff5e\u223c", ("\uff5e", "\u223c", "~")),
+    "\u00ab": ("《",), "\u00bb": ("》",), "\u2026": ("...",), "\u3000": (" ",), "\u00a5": ("￥",),
 }  # fmt: skip
 _SYMBOLS: Mapping[str, tuple[str, ...]] = {"euc-kr": ("gbk", "euc-kr"), "cp949": ("gbk", "cp949")}
 _FORMS = ("<wide>", "<narrow>", "<square>", "<compat>", "<noBreak>")  # not <super>, <fraction>: 10² is not 102
@@ -82,7 +85,7 @@ def _fault(character: str, encoding: str) -> str | None:
 def _instead(character: str, encoding: str) -> str | None:
     if encodable(character, encoding):
         return character
-    for shown in (_INSTEAD.get(character), _plain(character)):
+    for shown in (*_INSTEAD.get(character, ()), _plain(character)):
         if shown and encodable(shown, encoding):
             return shown
     return None

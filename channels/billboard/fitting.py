@@ -17,11 +17,11 @@ MOST_PIXELS = 16_384  # of one side
 
 NO_BEGIN = frozenset("。，、．：；！？）》」』】〉〕〗］｝”’·～％℃°‰,.!?:;)]}%")
 NO_END = frozenset("（《「『【〈〔〖［｛“‘￥＄￡#$([{")
-_TOGETHER = frozenset("—…─")  # two of them are one sign
+_TOGETHER = frozenset("—―…─")  # two of them are one sign
 _BLANKS = " \u3000"
 _HANGUL = re.compile("[\u3130-\u318f\uac00-\ud7a3]")
 _LETTERS = "0-9A-Za-z\u00c0-\u024f\u0370-\u04ff\u1e00-\u1eff\u3130-\u318f\uac00-\ud7a3"
-_RUN = re.compile("[0-9A-Za-z\u00c0-\u024f\u1e00-\u1eff]+(?:[.:,][0-9]+)*")
+_RUN = re.compile("[0-9A-Za-z\u00c0-\u024f\u1e00-\u1eff]+(?:[-.:,/][0-9]+)*")
 # A number with its marks, a telephone number, a Latin or Korean word, an address on the web.
 _WORD = re.compile(f"[{_LETTERS}]+(?:[-.,:/'~_@&+=?#%·：]+[{_LETTERS}]+)*")
 
