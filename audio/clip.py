@@ -15,7 +15,7 @@ from audio.speech import Engine, Said, check_texts, engine_named, say
 RECIPE = 1  # rises when the same inputs would give another sound
 WAV_RATE = 16000
 MAX_MP3_BYTES = 6_000_000  # what an old 4G speaker takes
-MAX_SECONDS = 600.0
+MAX_SECONDS = 900.0  # 5.4 MB of MP3
 MAX_REPEAT = 5
 LOUDNESS_TOLERANCE = 1.5  # dB between the speech as it is in the file and the target
 LENGTH_TOLERANCE = 0.25  # seconds; an MP3 is padded to whole frames at both ends

@@ -31,6 +31,8 @@ def _library() -> tuple[Any, int]:
     rate = int(library.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), DO_NOT_EXIT))
     if rate <= 0:
         raise Refusal("espeak-missing", f"espeak-ng found no data in {data}")
+    # The breath of a voice is noise seeded from the clock (1.52): without a seed of ours two runs seconds apart differ.
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     return library, rate
 
 

@@ -26,7 +26,8 @@ class Pcm:
         values = array("h", self.samples)
         if sys.byteorder == "big":
             values.byteswap()
-        return max((abs(v) for v in (min(values), max(values))), default=0) if values else 0
+        low, high = min(values, default=0), max(values, default=0)
+        return max(-low, high)
 
 
 def decode(content: bytes, rate: int) -> Pcm:

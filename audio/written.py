@@ -18,22 +18,11 @@ _SIGNS = {
     **dict.fromkeys("－﹣−‐‑‒", "-"),
     **dict.fromkeys("·・•‧∙", "·"),
     **dict(zip("％＋＜＞＝／＠＃＆＿＊．＄￥′″”“‘’＇＂\u00a0\u3000", "%+<>=/@#&_*.$¥'\"\"\"'''\"  ", strict=True)),
-    **{
-        "㎡": "m²",
-        "㎥": "m³",
-        "㎢": "km²",
-        "㎞": "km",
-        "㎝": "cm",
-        "㎜": "mm",
-        "㎏": "kg",
-        "㎎": "mg",
-        "°C": "℃",
-        "―": "—",
-    },
+    **{"㎡": "m²", "㎥": "m³", "㎢": "km²", "㎞": "km", "㎝": "cm", "㎜": "mm", "㎏": "kg", "㎎": "mg", "―": "—"},
     # invisible: joiners, marks of direction, variation selectors, soft hyphen
     **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\ufe0e\ufe0f", ""),
 }
-_SIGN_TABLE = str.maketrans({**_FULL_WIDTH, **{k: v for k, v in _SIGNS.items() if len(k) == 1}})
+_SIGN_TABLE = str.maketrans({**_FULL_WIDTH, **_SIGNS})
 _ROMAN = {chr(0x2160 + n): str(n + 1) for n in range(12)}
 _CIRCLED = {chr(0x2460 + n): f"\n{n + 1}、" for n in range(20)}
 _ROMAN_TABLE = str.maketrans({**_ROMAN, **_CIRCLED})

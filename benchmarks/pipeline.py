@@ -50,7 +50,7 @@ class TimedWorker(Worker):
 class SilentWorker(Worker):
     """Claims and outcomes alone: no address is opened, no text made, nothing sent."""
 
-    def _send(self, chunk: delivering.ChunkRow, window: Window) -> Sent:
+    def _send(self, chunk: delivering.ChunkRow, window: Window) -> Sent:  # noqa: ARG002
         return Sent(window, [ACCEPTED] * len(window.rows), "none")
 
 
@@ -101,7 +101,9 @@ def one_by_one(inst: Installation, most: int) -> float:
     return most / (time.perf_counter() - begun)
 
 
-def whole_program(phones: int, workers: int, extra: tuple[str, ...] = ("--speakers", "0", "--boards", "0")) -> dict[str, Any]:
+def whole_program(
+    phones: int, workers: int, extra: tuple[str, ...] = ("--speakers", "0", "--boards", "0")
+) -> dict[str, Any]:
     """The demo as a person runs it: processes, bus, spool. Its own answer."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["demo", "--once", "--recipients", str(phones), "--workers", str(workers), *extra, "--json"]
@@ -119,7 +121,13 @@ def stages(phones: int) -> dict[str, float]:
         filling = sum(w.filling for w in workers if isinstance(w, TimedWorker))
         sending = sum(w.sending for w in workers if isinstance(w, TimedWorker))
         inst.close()
-    return {"rate": planned / took, "submit": submit, "planned": planned, "filling": filling / took, "sending": sending / took}
+    return {
+        "rate": planned / took,
+        "submit": submit,
+        "planned": planned,
+        "filling": filling / took,
+        "sending": sending / took,
+    }
 
 
 def claims_alone(phones: int) -> float:
@@ -165,12 +173,15 @@ def show(options: argparse.Namespace, found: dict[str, list[float]]) -> None:
     """The table."""
 
     def line(label: str, values: list[float], unit: str) -> None:
-        print(f"{label:58} {statistics.median(values):>10,.2f} {unit}   ({min(values):,.2f} - {max(values):,.2f})")
+        spread = f"({min(values):,.2f} - {max(values):,.2f})"
+        print(f"{label:58} {statistics.median(values):>10,.2f} {unit}   {spread}")
 
     def ratio(above: str, below: str) -> list[float]:
         return [a / b for a, b in zip(found[above], found[below], strict=True)]
 
-    print(f"{options.recipients:,} phones, spool, SQLite with synchronous=FULL, {options.workers} worker processes; {options.rounds} rounds")
+    print(
+        f"{options.recipients:,} phones, spool, SQLite with synchronous=FULL, {options.workers} worker processes; {options.rounds} rounds"
+    )
     line("submit: render, measure, plan, seal, write", found["program_submit"], "s")
     line("whole program, approve -> all counted", found["program"], "deliveries/s")
     line("one process, fan-out and worker in turn", found["one_process"], "deliveries/s")

@@ -1,12 +1,12 @@
 """The demo's folder: places, invented recipients and users, made once and used again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from broadcaster import devices, people
 from broadcaster.cli import demo_data
-from broadcaster.cli.show import progress
+from broadcaster.cli.show import Progress, progress
 from broadcaster.compose import places
 from broadcaster.compose.recipients import NewRecipient, add_recipients
 from broadcaster.installation import Installation
@@ -16,10 +16,11 @@ from broadcaster.store.places import PlaceRow
 
 ACTOR = "demo"
 PROVINCE, VILLAGE = "22", 5
+OPERATED = "2224"
 USERS = (
     ("author", "王敏", Role.AUTHOR, PROVINCE),
     ("approver", "李国强", Role.APPROVER, PROVINCE),
-    ("operator", "金英子", Role.OPERATOR, "2224"),
+    ("operator", "金英子", Role.OPERATOR, OPERATED),
     ("manager", "赵磊", Role.MANAGER, PROVINCE),
     ("administrator", "陈静", Role.ADMINISTRATOR, None),
 )
@@ -39,13 +40,18 @@ def furnish(inst: Installation, size: tuple[int, int | None, int], seed: int | N
     _add_users(inst)
     villages = _villages()
     phones, speakers, boards = size
-    listeners = villages if speakers is None else villages[:speakers]
     named = [(place.code, place.name) for place in villages]
-    _add(inst, "phones", known.get("sms", 0), list(demo_data.phones([p.code for p in villages], phones, seed)))
-    ears = [(place.code, place.name) for place in listeners]
-    _add(inst, "speakers", known.get("loudspeaker", 0), list(demo_data.speakers(ears, seed)))
-    _add(inst, "boards", known.get("billboard", 0), list(demo_data.boards(named, boards, seed)))
-    _add(inst, "robots", known.get("social", 0), list(demo_data.robots(seed)))
+    ears = named if speakers is None else _spread(named, speakers)
+    wanted: dict[str, tuple[int, Iterable[NewRecipient]]] = {
+        "sms": (phones, demo_data.phones([place.code for place in villages], phones, seed)),
+        "loudspeaker": (len(ears), demo_data.speakers(ears, seed)),
+        "billboard": (boards, demo_data.boards(named, boards, seed)),
+        "social": (2, demo_data.robots(seed)),
+    }
+    for channel, (number, rows) in wanted.items():
+        if known.get(channel, 0) < number:
+            with progress(f"{number:,} recipients, {channel}") as tell:
+                add_recipients(inst, rows, _of(tell, number))
     for channel in devices.CHANNELS:
         with inst.store.read() as conn:
             fresh = enrolling.to_enrol(conn, channel, PROVINCE)
@@ -53,12 +59,20 @@ def furnish(inst: Installation, size: tuple[int, int | None, int], seed: int | N
 
 
 def token(inst: Installation, channel: str) -> str | None:
-    """A new feed token for the first device of a channel; None where there is none."""
+    """A new feed token for one device of a channel, in the operator's places where there is one; None where there is none."""
     with inst.store.read() as conn:
-        found = enrolling.to_enrol(conn, channel, PROVINCE, again=True)
+        found = enrolling.to_enrol(conn, channel, OPERATED, again=True) or enrolling.to_enrol(
+            conn, channel, PROVINCE, again=True
+        )
     if not found:
         return None
     return devices.enrol(inst, ACTOR, [found[0].id])[found[0].id]
+
+
+def _spread(named: Sequence[tuple[str, str]], number: int) -> list[tuple[str, str]]:
+    """So many of them, from all over the province."""
+    wanted = min(number, len(named))
+    return [named[i * len(named) // wanted] for i in range(wanted)]
 
 
 def _seed(inst: Installation, seed: int | None) -> int:
@@ -91,8 +105,5 @@ def _villages() -> list[PlaceRow]:
     return [place for place in places.read_places() if place.level == VILLAGE]
 
 
-def _add(inst: Installation, what: str, known: int, rows: Sequence[NewRecipient]) -> None:
-    if known >= len(rows):
-        return
-    with progress(what) as tell:
-        add_recipients(inst, rows, tell)
+def _of(tell: Progress, number: int) -> Progress:
+    return lambda done, _total: tell(done, number)

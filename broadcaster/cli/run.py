@@ -97,6 +97,7 @@ def up(
         children.start("serve", "serve", "--host", settings.host, "--port", str(settings.port))
         start_workers(children, workers)
         addresses(settings)
+        say("sign in    broadcaster user link LOGIN")
         interrupted = drain_on_signals(stop)
         children.watch(stop)
     raise typer.Exit(INTERRUPTED if interrupted.is_set() else 0)
@@ -129,7 +130,6 @@ def addresses(settings: "Settings") -> None:
     say(f"pages      {settings.base_url}/")
     say(f"API        {settings.base_url}/api/v1")
     say(f"health     {settings.base_url}/readyz")
-    say("a sign-in link: broadcaster user link LOGIN")
 
 
 def refuse_busy_port(settings: "Settings") -> None:

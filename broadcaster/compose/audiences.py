@@ -100,7 +100,8 @@ def _require_bounded(selection: Selection) -> None:
 
 def require_known(conn: Connection, selection: Selection) -> None:
     """Raises BadInput place-unknown or group-unknown: a slip of the pen would else quietly select nobody there."""
-    unknown = places.unknown_places(conn, [*selection.places, *selection.exclude_places])
+    named = (*selection.places, *selection.exclude_places)
+    unknown = places.unknown_places(conn, [place.ljust(12, "0") for place in named])
     if unknown:
         raise BadInput("place-unknown", f"no place has the code {unknown[0]}")
     unknown = recipients.unknown_groups(conn, [*selection.groups, *selection.exclude_groups])

@@ -14,8 +14,8 @@ from broadcaster import audit
 from broadcaster.compose.drafts import Campaign, Draft, campaign_of, columns, draft_from
 from broadcaster.compose.moves import found, held, move, subject
 from broadcaster.compose.previews import preview
-from broadcaster.compose.submission import approve, submit
-from broadcaster.compose.templates import TemplateSet, load_set
+from broadcaster.compose.submission import approve, set_called, submit
+from broadcaster.compose.templates import TemplateSet
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, CampaignState, Category, Refused
 from broadcaster.people import User, check
@@ -49,7 +49,7 @@ EDITABLE = (CampaignState.DRAFT, CampaignState.SUBMITTED, CampaignState.RETURNED
 def create(inst: Installation, user: User, draft: Draft) -> Campaign:
     """A new draft. It may be unfinished; submit wants it whole. Raises Refused; BadInput or NotFound for what it names."""
     check(user, "campaign.create")
-    templates = load_set(draft.template_set, inst.settings.templates)
+    templates = set_called(inst, draft.template_set)
     with inst.store.write() as conn:
         return _add(conn, user, draft, templates.category)
 
@@ -76,18 +76,11 @@ def edit(inst: Installation, user: User, campaign_id: int, draft: Draft, version
 
     `version` is that of the page which the user changed. Raises Refused: a stale page, approved already, no author; BadInput.
     """
-    templates = load_set(draft.template_set, inst.settings.templates)
+    templates = set_called(inst, draft.template_set)
     with inst.store.write() as conn:
         campaign = held(conn, campaign_id)
         check(user, "campaign.edit", author_id=campaign.author_id, editor_id=campaign.editor_id)
-        if campaign.version != version:
-            raise Refused(
-                "stale-page", f"campaign {campaign_id} was changed by {campaign.editor} meanwhile: load it again"
-            )
-        if campaign.state not in EDITABLE:
-            raise Refused(
-                "campaign-state", f"campaign {campaign_id} is {campaign.state}: correct it instead of changing it"
-            )
+        _may_edit(campaign, draft, version)
         if campaign.state is not CampaignState.DRAFT:
             move(conn, campaign, CampaignState.DRAFT)
         _void(conn, campaign_id)
@@ -97,6 +90,19 @@ def edit(inst: Installation, user: User, campaign_id: int, draft: Draft, version
         detail = {"version": version + 1, "before": campaign.state, "digest": campaign.sealed_digest}
         audit.record(conn, user.login, "campaign.edit", subject(campaign_id), detail)
         return found(conn, campaign_id)
+
+
+def _may_edit(campaign: Campaign, draft: Draft, version: int) -> None:
+    if campaign.version != version:
+        raise Refused("stale-page", f"campaign {campaign.id} was changed by {campaign.editor} meanwhile: load it again")
+    if campaign.state not in EDITABLE:
+        raise Refused(
+            "campaign-state", f"campaign {campaign.id} is {campaign.state}: correct it instead of changing it"
+        )
+    if campaign.follows_id is not None and draft.mode != campaign.mode:
+        raise Refused(
+            "correction-mode", f"it follows a campaign of mode {campaign.mode}, and goes to those who got that one"
+        )
 
 
 def _void(conn: Connection, campaign_id: int) -> None:
@@ -155,7 +161,7 @@ def correct(
     nothing was sent yet.
     """
     check(user, "campaign.correct")
-    templates = load_set(template_set or CORRECTION_SET, inst.settings.templates)
+    templates = set_called(inst, template_set or CORRECTION_SET)
     with inst.store.write() as conn:
         before = held(conn, campaign_id)
         if before.started_at is None:
@@ -177,7 +183,7 @@ def correct(
 def _known(inst: Installation, before: Campaign, templates: TemplateSet) -> dict[str, object]:
     """What the campaign that is corrected tells of itself, as far as it fits."""
     sent = rfc3339(before.started_at, inst.settings.timezone) or ""
-    title = dict(load_set(before.template_set, inst.settings.templates).title)
+    title = dict(set_called(inst, before.template_set).title)
     known: dict[str, object] = {"sent_on": sent[:10], "subject": title}
     fits = {name: value for name, value in known.items() if name in templates.facts}
     subject_fact = templates.facts.get("subject")

@@ -122,7 +122,9 @@ def columns(draft: Draft) -> dict[str, object]:
 
 def whole(selection: Selection) -> Selection:
     """The selection with 12-digit codes in place of prefixes."""
-    places, without = (tuple(code.ljust(12, "0") for code in codes) for codes in (selection.places, selection.exclude_places))
+    places, without = (
+        tuple(code.ljust(12, "0") for code in codes) for codes in (selection.places, selection.exclude_places)
+    )
     return replace(selection, places=places, exclude_places=without)
 
 
@@ -144,7 +146,7 @@ def _check(draft: Draft) -> None:
     try:
         canonical(dict(draft.facts))
     except (TypeError, ValueError) as error:
-        raise BadInput("bad_facts", f"the facts cannot be kept: {error}") from error
+        raise BadInput("bad-facts", f"the facts cannot be kept: {error}") from error
 
 
 _TEXTS = ("name", "template_set", "mode")

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from audio.errors import SpokenError
 from broadcaster.compose.audiences import require_known
 from broadcaster.compose.drafts import Draft, columns, whole
-from broadcaster.compose.submission import facts_of
-from broadcaster.compose.templates import TemplateSet, load_set
+from broadcaster.compose.submission import facts_of, set_called
+from broadcaster.compose.templates import TemplateSet
 from broadcaster.compose.wording import About, Key, Writer, examples, measured, problem_of, problems_of
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, Mode, Selection, Wording
@@ -38,7 +38,7 @@ def preview(inst: Installation, user: User, draft: Draft) -> list[dict[str, Any]
     "message"}. Raises Refused; BadInput with a problem for each fact that is missing or wrong.
     """
     check(user, "campaign.create")
-    templates = load_set(draft.template_set, inst.settings.templates)
+    templates = set_called(inst, draft.template_set)
     level = columns(draft)["level"]
     facts = facts_of(templates, None if level is None else str(level), draft.facts)
     about = About(Mode(draft.mode), templates.category, None if level is None else str(level), facts)

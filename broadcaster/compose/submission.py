@@ -5,6 +5,7 @@ rows. So the rule "a count that doubles needs a new approval" (Kenneth fire, 202
 is imported after submit is not in the campaign.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from broadcaster.compose.seal import Line, deliveries_digest, sealed_digest, wor
 from broadcaster.compose.templates import FactValue, TemplateSet, load_set
 from broadcaster.compose.wording import About, Writer, spoken_and_sealed, written
 from broadcaster.installation import Installation
-from broadcaster.model import BadInput, CampaignState, Refused, Role, Wording
+from broadcaster.model import BadInput, CampaignState, NotFound, Refused, Role, Wording
 from broadcaster.people import User, check, places_of
 from broadcaster.store import audiences, feeds
 from broadcaster.store import campaigns as stored
@@ -33,6 +34,7 @@ from broadcaster.store import wordings as stored_wordings
 from broadcaster.store.audiences import Selected
 from broadcaster.store.clock import now_ms
 
+SET_ID = re.compile("[a-z][a-z0-9-]{1,63}")
 STILL_SENDING = (CampaignState.APPROVED, CampaignState.RUNNING)
 
 
@@ -72,9 +74,19 @@ def _may_submit(user: User, campaign: Campaign) -> None:
         raise Refused("not-yours", f"campaign {campaign.id} is submitted by {campaign.author} or {campaign.editor}")
 
 
+def set_called(inst: Installation, name: str) -> TemplateSet:
+    """The template set of that id; never a path, which another process might read differently. Raises NotFound, BadInput."""
+    if not SET_ID.fullmatch(name):
+        raise NotFound(
+            "no-template-set",
+            f"{name!r} is no id of a template set; a folder of your own goes by BROADCASTER_TEMPLATES",
+        )
+    return load_set(name, inst.settings.templates)
+
+
 def templates_of(inst: Installation, campaign: Campaign) -> TemplateSet:
     """The set of a campaign, with a text for each of its channels. Raises NotFound, BadInput."""
-    templates = load_set(campaign.template_set, inst.settings.templates)
+    templates = set_called(inst, campaign.template_set)
     if not campaign.channels:
         raise BadInput("channels", "choose at least one channel")
     if missing := [kind for kind in campaign.channels if kind not in templates.channels]:

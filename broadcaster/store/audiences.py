@@ -153,7 +153,9 @@ def _bound(query: _Query, selection: Selection) -> None:
         rows = ", ".join(f"({query.name(low)}, {query.name(high)})" for low, high in found)
         query.area = f"WITH area(low, high) AS (VALUES {rows or '(NULL, NULL)'}) "
     if selection.groups:
-        query.conditions.append(f"r.id IN {_MEMBERS.format(query.names(selection.groups))}")
+        # As an expression beside places: SQLite would else try every member of the group once for each span.
+        member = "r.id + 0" if query.area else "r.id"
+        query.conditions.append(f"{member} IN {_MEMBERS.format(query.names(selection.groups))}")
     if selection.exclude_groups:
         query.conditions.append(f"r.id NOT IN {_MEMBERS.format(query.names(selection.exclude_groups))}")
 

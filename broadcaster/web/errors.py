@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from broadcaster.model import BadInput, BroadcasterError, NotFound, Refused, Unavailable
+from broadcaster.web.headers import FIXED
 from broadcaster.web.rendering import page, words_of
 from broadcaster.web.who import SignedOut
 
@@ -100,7 +101,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
-        return shown(request, 500, BroadcasterError("internal", "the program made a mistake; it is in its log"))
+        answer = shown(request, 500, BroadcasterError("internal", "the program made a mistake; it is in its log"))
+        answer.headers.update({**FIXED, "cache-control": "no-store"})  # this answer passes our middleware by
+        return answer
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

@@ -25,7 +25,10 @@ def _record(key: str, topic: str = "t") -> Record:
 def test_what_is_published_is_taken_once_with_its_headers(bus: Bus) -> None:
     bus.publish([_record("1"), _record("2")])
     taken = bus.take(["t"], "a", 10)
-    assert [(r.key, r.value, r.headers) for r in taken] == [("1", b"value 1", {"hmac": "x"}), ("2", b"value 2", {"hmac": "x"})]
+    assert [(r.key, r.value, r.headers) for r in taken] == [
+        ("1", b"value 1", {"hmac": "x"}),
+        ("2", b"value 2", {"hmac": "x"}),
+    ]
     assert bus.take(["t"], "b", 10) == []
 
 

@@ -108,6 +108,12 @@ def test_every_reply_has_one_meaning(
     assert len(provider.asked) == 1  # no retry and no redirect behind our back
 
 
+def test_a_redirect_is_not_followed(sms: Channel, provider, messages: Messages) -> None:
+    provider.says(307, "", Location="/elsewhere")
+    assert [(a.word, a.reason) for a in sms.send(messages())] == [("config_error", "http-307")]
+    assert [asked.target for asked in provider.asked] == ["/send?token=s3cret"]
+
+
 def test_the_raw_answer_is_kept_on_one_line_and_cut(sms: Channel, provider, messages: Messages) -> None:
     provider.says(400, "bad\r\n\x1b[31m" + "x" * 1000)
     (answer,) = sms.send(messages())

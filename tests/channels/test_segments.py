@@ -60,10 +60,17 @@ def test_the_fast_meter_equals_the_measure_of_the_joined_text(pieces: list[str],
     assert SlotMeter(pieces).parts(values) == measure(joined).parts
 
 
-@given(st.integers(0, 140), st.integers(0, 30), st.integers(0, 140))
-def test_the_fast_meter_is_exact_where_a_pair_may_lie_on_a_border(before: int, pairs: int, after: int) -> None:
-    pieces, value = ["火" * before, "火" * after], "🔥" * pairs
-    assert SlotMeter(pieces).parts([value]) == len(packed_slowly(pieces[0] + value + pieces[1])[2])
+@pytest.mark.parametrize(("single", "pair", "room"), [("火", "🔥", 67), ("a", "€", 153)])
+@pytest.mark.parametrize("pairs", [1, 2, 3, 33, 40])
+def test_the_fast_meter_is_exact_at_every_border(single: str, pair: str, room: int, pairs: int) -> None:
+    for parts in (2, 3):
+        for before in range(room - 3, room + 3):
+            for after in range(max(0, room * parts - before - 2 * pairs - 4), room * parts - before - 2 * pairs + 4):
+                fixed = [single * before, single * after]
+                slow = measure(fixed[0] + pair * pairs + fixed[1])
+                assert SlotMeter(fixed).parts([pair * pairs]) == slow.parts
+                pair_fixed = [single * before + pair * pairs, ""]
+                assert SlotMeter(pair_fixed).parts([single * after]) == slow.parts
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,9 @@ def writer(name: str, file: Path, windows: int, size: int) -> subprocess.Popen[s
 
 def test_several_processes_append_to_one_file(file: Path) -> None:
     started = [writer(name, file, 40, 50) for name in "abc"]
-    assert [process.wait(60) for process in started] == [0, 0, 0]
+    for process in started:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in started] == [0, 0, 0]
     names = [str(line["delivery"]) for line in lines(file)]
     assert len(names) == len(set(names)) == 3 * 40 * 50
     # A window is in one piece: its lines follow one another.
@@ -179,8 +181,7 @@ def test_a_kill_loses_no_line_that_was_accepted_and_leaves_no_half_one(file: Pat
         assert process.stdout.readline()
         time.sleep(0.03)
         process.send_signal(signal.SIGKILL)
-        accepted = 1 + sum(1 for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n"))
-        process.wait(10)
+        accepted = 1 + process.communicate(timeout=10)[0].count("\n")
         Spool(ChannelSettings(spool=str(file))).send(messages(1))
         mine = [str(line["delivery"]) for line in lines(file) if str(line["delivery"]).startswith(f"k{at}-")]
         assert accepted * 200 <= len(mine) <= (accepted + 1) * 200

@@ -56,7 +56,9 @@ class Sink:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = next(int(x.split(b":")[1]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length"))
+                length = next(
+                    int(x.split(b":")[1]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length")
+                )
                 body = json.loads(await reader.readexactly(length))
                 os.write(self._file, f"{body['delivery']} {body['to']}\n".encode())
                 if self.delay:
@@ -86,6 +88,7 @@ class Product:
             "BROADCASTER_POLL_SECONDS": "0.1",
             "BROADCASTER_CHUNK_SIZE": "500",
             "BROADCASTER_RETRY_SECONDS": "0.2",
+            "BROADCASTER_TEMPLATES": str(home.with_name("sets")),
         }
 
     def ask(self, *words: str, fine: tuple[int, ...] = (0,)) -> dict:
@@ -97,7 +100,9 @@ class Product:
         return json.loads(done.stdout)
 
     def work(self) -> subprocess.Popen:
-        return subprocess.Popen([*COMMAND, "work"], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(
+            [*COMMAND, "work"], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def rows(self, statement: str, *values: object) -> list[tuple]:
         connection = sqlite3.connect(f"file:{self.home / 'broadcaster.db'}?mode=ro", uri=True, timeout=30)
@@ -105,6 +110,38 @@ class Product:
             return connection.execute(statement, values).fetchall()
         finally:
             connection.close()
+
+
+SET = """id = "chaos"
+category = "{category}"
+expires_hours = 6
+
+[title]
+zh-CN = "试"
+ko = "시험"
+en = "Trial"
+
+[signature]
+zh-CN = "试"
+ko = "시험"
+en = "Trial"
+
+[slots]
+sms = ["name"]
+"""
+
+
+def write_set(folder: Path, category: str) -> None:
+    """A template set of the harness's own, so that every category can be tried."""
+    made = folder / "chaos"
+    made.mkdir(parents=True)
+    (made / "set.toml").write_text(SET.format(category=category), encoding="utf-8")
+    for language, words in (
+        ("zh-CN", "{{ name }}，请马上离开。"),
+        ("ko", "{{ name }}님, 바로 대피하십시오."),
+        ("en", "{{ name }}, leave now."),
+    ):
+        (made / f"sms.{language}.txt").write_text(words + "\n", encoding="utf-8")
 
 
 COMMAND = [str(Path(sys.executable).with_name("broadcaster"))]
@@ -118,14 +155,14 @@ def write_recipients(path: Path, n: int) -> None:
             rows.writerow([f"138{i:08d}", f"金{i}", f"商场{i % 500}", "mall", "220102000000", "zh-CN"])
 
 
-def prepare(product: Product, recipients: Path, category_set: str, facts: list[str]) -> int:
+def prepare(product: Product, recipients: Path) -> int:
     product.ask("init")
     for login, role in (("ann", "author"), ("bob", "approver")):
         product.ask("user", "add", login, "--name", login, "--role", role)
-    product.ask("recipients", "import", str(recipients), "--as", "ann")
+    product.ask("recipients", "import", str(recipients))
     made = product.ask(
-        "campaign", "create", "--as", "ann", "--name", "kills", "--template-set", category_set, "--mode", "live",
-        "--place", "220000000000", "--channel", "sms", *[x for fact in facts for x in ("--fact", fact)],
+        "campaign", "create", "--as", "ann", "--name", "kills", "--template-set", "chaos", "--mode", "live",
+        "--place", "220000000000", "--channel", "sms",
     )  # fmt: skip
     campaign = str(made["campaign"])
     product.ask("campaign", "submit", campaign, "--as", "ann")
@@ -164,7 +201,9 @@ def torment(product: Product, campaign: int, options: argparse.Namespace) -> tup
             broken = conserved(product, campaign, options.recipients)
             if broken:
                 found.append(broken)
-            started = product.rows("SELECT count(*) FROM delivery WHERE campaign_id = ? AND outcome <> 'waiting'", campaign)
+            started = product.rows(
+                "SELECT count(*) FROM delivery WHERE campaign_id = ? AND outcome <> 'waiting'", campaign
+            )
             if kills < options.kills and started[0][0]:
                 victim = dice.randrange(len(workers))
                 workers[victim].send_signal(signal.SIGKILL)
@@ -182,7 +221,9 @@ def torment(product: Product, campaign: int, options: argparse.Namespace) -> tup
 
 def check(product: Product, sink: Sink, campaign: int, options: argparse.Namespace, kills: int) -> dict:
     """The laws, from the sink's ledger and the product's rows."""
-    rows = product.rows("SELECT campaign_id || '-' || n || '-' || token, outcome FROM delivery WHERE campaign_id = ?", campaign)
+    rows = product.rows(
+        "SELECT campaign_id || '-' || n || '-' || token, outcome FROM delivery WHERE campaign_id = ?", campaign
+    )
     copies = sink.copies()
     outcome = dict(rows)
     (state, category) = product.rows("SELECT state, category FROM campaign WHERE id = ?", campaign)[0]
@@ -199,7 +240,8 @@ def check(product: Product, sink: Sink, campaign: int, options: argparse.Namespa
     laws = {
         "finished": state == "finished",
         "L1": len(rows) == options.recipients == counts["planned"] == sum(counts["outcomes"].values()),
-        "L2": not [d for d in never if outcome[d] in reached] and not [d for d in never if outcome[d] in ("waiting", "sending")],
+        "L2": not [d for d in never if outcome[d] in reached]
+        and not [d for d in never if outcome[d] in ("waiting", "sending")],
         "L3": (extra <= bound and unknown == 0) if category == "emergency" else (extra == 0 and unknown <= bound),
         "L4": not set(copies) - set(outcome),
         "L5": recount["equal"] and all(sums[w] == counts["outcomes"][w] for w in WORDS),
@@ -220,7 +262,8 @@ def run(options: argparse.Namespace) -> dict:
         sink = Sink(place / "ledger.txt", options.drop, options.delay, options.seed).start()
         product = Product(place / "home", sink, options.lease)
         write_recipients(place / "people.csv", options.recipients)
-        campaign = prepare(product, place / "people.csv", options.template_set, options.fact)
+        write_set(place / "sets", options.category)
+        campaign = prepare(product, place / "people.csv")
         begun = time.monotonic()
         kills, looks, found = torment(product, campaign, options)
         report = check(product, sink, campaign, options, kills)
@@ -240,8 +283,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pause", type=float, nargs=2, default=(0.3, 1.5))
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--template-set", default="fire-safety-reopening")
-    parser.add_argument("--fact", action="append", default=[])
+    parser.add_argument("--category", default="notice", choices=("emergency", "notice", "promotion"))
     return parser.parse_args(words)
 
 

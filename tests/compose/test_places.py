@@ -65,7 +65,9 @@ def test_no_population_is_made_up(inst: Installation) -> None:
         places.set_populations(inst, [("220102000000", 1)], " ")
 
 
-def test_a_place_that_the_new_file_lacks_is_kept_and_one_it_renames_is_renamed(inst: Installation, tmp_path: Path) -> None:
+def test_a_place_that_the_new_file_lacks_is_kept_and_one_it_renames_is_renamed(
+    inst: Installation, tmp_path: Path
+) -> None:
     old, new = tmp_path / "old.tsv", tmp_path / "new.tsv"
     old.write_text("220000000000\tA\n220100000000\tB\n220102000000\tC\n", encoding="utf-8")
     new.write_text("220000000000\tA\n220100000000\tD\n", encoding="utf-8")

@@ -1,7 +1,8 @@
 """Files of rows as people and attackers make them."""
 
-import csv
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -93,7 +94,9 @@ def test_a_file_is_refused_by_its_size_before_it_is_read(tmp_path: Path) -> None
     assert time.monotonic() - began < 1
 
 
-def test_more_rows_columns_or_characters_than_a_list_needs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_columns_or_characters_than_a_list_needs_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "list.csv"
     file.write_text("phone\n13844112119" + "," * 63 + "x\n")
     assert len(read(file)[1]) == 64
@@ -167,7 +170,7 @@ def test_hidden_rows_are_named_and_hidden_sheets_are_not_read(tmp_path: Path) ->
         book.active = 2
 
     with open_table(workbook(tmp_path / "list.xlsx", fill)) as table:
-        assert list(table.rows)[0] == ["手机"]
+        assert next(table.rows) == ["手机"]
         assert table.hidden == {3}
         assert table.expected == 3
         assert any("旧 & <名单> is hidden" in note for note in table.notes)
@@ -256,7 +259,9 @@ def test_the_hand_made_sheet_is_a_sheet(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)} parts",
 )
-def test_an_archive_that_no_spreadsheet_program_makes_is_refused(tmp_path: Path, extra: dict[str, bytes], code: str) -> None:
+def test_an_archive_that_no_spreadsheet_program_makes_is_refused(
+    tmp_path: Path, extra: dict[str, bytes], code: str
+) -> None:
     assert refused(made(tmp_path / "list.xlsx", extra=extra)) == code
 
 
@@ -342,7 +347,7 @@ def test_a_child_that_dies_midway_is_an_error_and_never_a_shorter_list(
 def test_the_child_is_gone_when_reading_is_given_up(tmp_path: Path) -> None:
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet()
-    for n in range(50_000):
+    for n in range(20_000):
         sheet.append([f"{n}", "x"])
     book.save(tmp_path / "list.xlsx")
     began = time.monotonic()
@@ -353,9 +358,6 @@ def test_the_child_is_gone_when_reading_is_given_up(tmp_path: Path) -> None:
 
 def test_the_childs_limits_hold(tmp_path: Path) -> None:
     """The limits are taken by the process itself, before it looks at the file."""
-    import subprocess
-    import sys
-
     program = (
         "import resource, sys\n"
         f"sys.path.insert(0, {str(Path(child.__file__).parent)!r})\n"
@@ -369,7 +371,5 @@ def test_the_childs_limits_hold(tmp_path: Path) -> None:
 
 
 def test_rows_pass_from_child_to_us_unchanged(tmp_path: Path) -> None:
-    odd = ['"quoted"', "a,b", "two\nlines", "", "=1", "  blank ", "🔥森林"]
-    rows = read(workbook(tmp_path / "list.xlsx", lambda book: book.active.append(odd[:4] + ["+1"] + odd[5:])))
-    assert rows == [odd[:4] + ["+1"] + odd[5:]]
-    assert list(csv.reader(["a,b"])) == [["a", "b"]]
+    odd = ['"quoted"', "a,b", "two\nlines", "", "+1", "  blank ", "🔥森林"]
+    assert read(workbook(tmp_path / "list.xlsx", lambda book: book.active.append(odd))) == [odd]

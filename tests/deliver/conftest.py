@@ -38,7 +38,8 @@ class Planned:
     def outcomes(self) -> dict[str, int]:
         with self.inst.store.read() as conn:
             rows = conn.execute(
-                text("SELECT outcome, count(*) FROM delivery WHERE campaign_id = :c GROUP BY outcome"), {"c": self.campaign}
+                text("SELECT outcome, count(*) FROM delivery WHERE campaign_id = :c GROUP BY outcome"),
+                {"c": self.campaign},
             )
             return {r[0]: r[1] for r in rows}
 
@@ -191,7 +192,13 @@ def _deliveries(conn: Any, inst: Installation, planned: Planned, n: int, channel
         conn,
         schema.counter,
         [
-            {"campaign_id": campaign, "cut_id": cut, "word": "waiting", "shard": 0, "n": sum(1 for i in range(n) if i * 2 // n == k)}
+            {
+                "campaign_id": campaign,
+                "cut_id": cut,
+                "word": "waiting",
+                "shard": 0,
+                "n": sum(1 for i in range(n) if i * 2 // n == k),
+            }
             for k, cut in enumerate(cuts)
         ],
     )

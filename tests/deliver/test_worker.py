@@ -177,7 +177,9 @@ def test_retry_waits_and_is_sent_again_under_the_same_token(plan: Any, scripted:
         assert conn.execute(text("SELECT n, answer, reason FROM attempt")).all() == [(2, "retry", "busy")]
 
 
-@pytest.mark.parametrize(("category", "expected"), [("notice", "unknown"), ("promotion", "unknown"), ("emergency", "waiting")])
+@pytest.mark.parametrize(
+    ("category", "expected"), [("notice", "unknown"), ("promotion", "unknown"), ("emergency", "waiting")]
+)
 def test_a_lost_reply_is_resent_only_in_emergency(plan: Any, scripted: Any, category: str, expected: str) -> None:
     planned = plan(4, category=category)
     scripted(lambda n: Answer(AnswerWord.UNCERTAIN, reason="reply-lost"))
@@ -209,9 +211,7 @@ def test_attempts_end_after_the_last_one(plan: Any, scripted: Any, inst: Install
 
 
 @pytest.mark.parametrize(("category", "expected"), [("notice", "unknown"), ("emergency", "waiting")])
-def test_a_lease_that_ran_out_is_a_window_in_doubt(
-    plan: Any, inst: Installation, category: str, expected: str
-) -> None:
+def test_a_lease_that_ran_out_is_a_window_in_doubt(plan: Any, inst: Installation, category: str, expected: str) -> None:
     planned = plan(8, category=category)
     worker = planned.worker("sms")
     with inst.store.read() as conn:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from broadcaster.compose import audiences, campaigns, places, recipients
 from broadcaster.compose.campaigns import Campaign
-from broadcaster.compose.places import Place
+from broadcaster.store.places import PlaceRow
 from broadcaster.compose.templates import TemplateSet, load_set, template_sets
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, BroadcasterError, Level, Mode, PremisesCategory, Refused
@@ -157,7 +157,7 @@ def _form(
     )
 
 
-def _found(inst: Installation, who: Who, shown: ComposeForm) -> list[Place]:
+def _found(inst: Installation, who: Who, shown: ComposeForm) -> list[PlaceRow]:
     """The places to choose from: found by words, else the parts of the opened one, else the top of what the user sees."""
     if shown.search.strip():
         return places.search(inst, shown.search, FOUND)

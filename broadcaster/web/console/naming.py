@@ -37,5 +37,5 @@ def place_name(inst: Installation, code: str) -> str:
 
 def act_words(t: Words, deliveries: Mapping[str, int]) -> str:
     """The act of the second person in words: to how many of what it goes."""
-    counted = [t(f"act.{kind}", n=t.number(n)) for kind, n in deliveries.items() if n]
+    counted = [t(f"channel_count.{kind}", n=t.number(n)) for kind, n in deliveries.items() if n]
     return t("act.send", to=t("act.and").join(counted)) if counted else ""
