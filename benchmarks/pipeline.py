@@ -179,9 +179,8 @@ def show(options: argparse.Namespace, found: dict[str, list[float]]) -> None:
     def ratio(above: str, below: str) -> list[float]:
         return [a / b for a, b in zip(found[above], found[below], strict=True)]
 
-    print(
-        f"{options.recipients:,} phones, spool, SQLite with synchronous=FULL, {options.workers} worker processes; {options.rounds} rounds"
-    )
+    head = f"{options.recipients:,} phones, spool, SQLite with synchronous=FULL"
+    print(f"{head}, {options.workers} worker processes; {options.rounds} rounds")
     line("submit: render, measure, plan, seal, write", found["program_submit"], "s")
     line("whole program, approve -> all counted", found["program"], "deliveries/s")
     line("one process, fan-out and worker in turn", found["one_process"], "deliveries/s")
