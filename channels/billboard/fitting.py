@@ -53,7 +53,8 @@ def fit(  # noqa: PLR0913, PLR0917 - a board is six figures
     """`text` on a board of `width` x `height` px with characters of `glyph` px.
 
     Raises FitError, which names the characters in the way: see its codes. No line begins with a closing mark or ends with an
-    opening one; no number and no Latin word that fits on a line is broken; Korean is broken at blanks where a word fits.
+    opening one; no number and no Latin word that fits on a line is broken; Korean is broken at blanks where a word fits. Where a
+    number fills the line and its mark has no room, or marks fill one, the number stays whole and a mark begins the next line.
     """
     room, rows = _measures(width, height, glyph)
     encoding = encoding.lower()

@@ -177,3 +177,17 @@ def working(town: Town) -> Iterator[None]:
 def text_of(html: str) -> str:
     """What a person reads: no tags, entities resolved, blanks folded."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+@pytest.fixture
+def draft(town: Town, program: Callable[..., httpx.Response]) -> int:
+    """The number of a draft of the author."""
+    answer = program(AUTHOR, "POST", "/campaigns", json=DRAFT)
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["campaign"])
+
+
+@pytest.fixture
+def new_draft() -> dict[str, Any]:
+    """What an author sends to make one."""
+    return {**DRAFT}
