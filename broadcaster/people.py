@@ -53,6 +53,12 @@ def users(inst: Installation) -> list[User]:
         return [_user_from(row) for row in stored.everyone(conn) if row["active"]]
 
 
+def names(inst: Installation) -> dict[str, str]:
+    """login -> name of everybody, also of those who were taken off: what they did stays theirs."""
+    with inst.store.read() as conn:
+        return {str(row["login"]): str(row["name"]) for row in stored.everyone(conn)}
+
+
 def units(inst: Installation) -> list[tuple[str, str]]:
     """(code, name) of every unit, by code."""
     with inst.store.read() as conn:

@@ -132,7 +132,7 @@ def submit(campaign_id: Id, as_user: As, as_json: Json = False, home: Home = Non
     """Renders, measures, speaks and plans a draft, seals it and asks for its approval."""
     from broadcaster.compose import campaigns
 
-    with progress("planned") as tell:
+    with progress("wordings, speech, plan") as tell:
         _moved(home, as_user, as_json, lambda inst, user: campaigns.submit(inst, user, campaign_id, tell))
 
 

@@ -27,7 +27,16 @@ class Child:
     environment: dict[str, str]
     process: subprocess.Popen[bytes]
     started: float
-    pause: float = SHORTEST_PAUSE
+    pause: float = 0.0
+    deaths: int = 0
+    again_at: float | None = None  # None: it runs, as far as we have looked
+
+    def note_death(self, now: float) -> None:
+        """Decides when it is started again: the pause doubles while it keeps dying young."""
+        steady = now - self.started > STEADY_SECONDS
+        self.deaths = 1 if steady else self.deaths + 1
+        self.pause = min(SHORTEST_PAUSE * 2 ** (self.deaths - 1), LONGEST_PAUSE)
+        self.again_at = now + self.pause
 
 
 class Children:
@@ -52,23 +61,29 @@ class Children:
         self._all.append(child)
         return child
 
-    def dead(self) -> list[Child]:
-        """Those that ended without being told to."""
-        return [child for child in self._all if child.process.poll() is not None]
+    def revive(self) -> None:
+        """Starts those again that ended without being told to, each after its pause. Does not wait."""
+        for child in self._all:
+            code = child.process.poll()
+            if code is None:
+                continue
+            now = time.monotonic()
+            if child.again_at is None:
+                child.note_death(now)
+                say(f"{child.name} ended with {code}; started again in {child.pause:.0f} s")
+            elif now >= child.again_at:
+                child.process = _spawn(child.arguments, child.environment)
+                child.started, child.again_at = now, None
+
+    @property
+    def deaths(self) -> int:
+        """How often in a row the worst of them ended soon after it was started."""
+        return max((child.deaths for child in self._all), default=0)
 
     def watch(self, stop: Event) -> None:
-        """Starts dead ones again, with a growing pause, until told to stop."""
+        """Starts dead ones again until told to stop."""
         while not stop.wait(LOOK_SECONDS):
-            for child in self.dead():
-                self._again(child, stop)
-
-    def _again(self, child: Child, stop: Event) -> None:
-        lived = time.monotonic() - child.started
-        child.pause = SHORTEST_PAUSE if lived > STEADY_SECONDS else min(child.pause * 2, LONGEST_PAUSE)
-        say(f"{child.name} ended with {child.process.returncode}; started again in {child.pause:.0f} s")
-        if not stop.wait(child.pause):
-            child.process = _spawn(child.arguments, child.environment)
-            child.started = time.monotonic()
+            self.revive()
 
     def end(self) -> None:
         """SIGTERM to all, so that each finishes what it has in hand; SIGKILL to what is left after the drain."""

@@ -3,7 +3,7 @@
 import typer
 
 from broadcaster.cli.session import ACTOR, Home, Json, made, opened, settings_for
-from broadcaster.cli.show import answer, emit, table
+from broadcaster.cli.show import answer, emit, say, table
 
 ADMINISTRATOR = "administrator"
 config = typer.Typer(help="The settings in force.", no_args_is_help=True)
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def init(home: Home = None, as_json: Json = False) -> None:
     """Makes the home folder, the database, the key file and the first administrator's one-time link. Idempotent.
 
-    A second call brings an old schema up and makes a new link only while no administrator has signed up.
+    A second call brings an old schema up and makes no second administrator.
     """
     from broadcaster import people
     from broadcaster.compose import places
@@ -41,6 +41,8 @@ def init(home: Home = None, as_json: Json = False) -> None:
             "link": link,
         }
     answer(found, as_json)
+    if not link:
+        say(f"users are there already; a new sign-in link: broadcaster user link {ADMINISTRATOR}")
 
 
 @config.command("show")

@@ -45,17 +45,20 @@ def show_counts(found: dict[str, Any]) -> None:
     ]
     table(("", "planned", *words), lines, title="Deliveries")
     if "reach" in found:
-        table(("reach", "planned", "reached"), list(_reach_lines(found["reach"])), title="Reach")
+        columns = ("reach", "planned", "reached (device: in its feed)", "played, shown or confirmed")
+        table(columns, list(_reach_lines(found["reach"])), title="Reach")
 
 
-def _reach_lines(reach: dict[str, Any]) -> list[tuple[str, object, object]]:
+def _reach_lines(reach: dict[str, Any]) -> list[tuple[str, object, object, object]]:
     phones = reach["people"]["phones"]
-    lines: list[tuple[str, object, object]] = [(f"messages, {kind}", "", n) for kind, n in reach["messages"].items()]
-    lines.append(("people by phone", phones["planned"], phones["reached"]))
-    lines.append(("premises", reach["premises"]["planned"], reach["premises"]["reached"]))
+    lines: list[tuple[str, object, object, object]] = [
+        (f"messages, {kind}", "", n, "") for kind, n in reach["messages"].items()
+    ]
+    lines.append(("people by phone", phones["planned"], phones["reached"], ""))
+    lines.append(("premises", reach["premises"]["planned"], reach["premises"]["reached"], ""))
     for row in reach["estimates"]:
         source = row["source"] or "no estimate"
-        lines.append((f"people near a {row['channel']} ({source})", row["planned"], row["reached"]))
+        lines.append((f"people near a {row['channel']} ({source})", row["planned"], row["reached"], row["proved"]))
     return lines
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RECIPIENTS, BOARDS = 20_000, 1_000
 PATIENCE_SECONDS = 120.0  # without any delivery moving on: then something is broken, and waiting longer would hide it
+MOST_DEATHS = 5  # of one worker in a row, each soon after its start
 LOOK_SECONDS = 0.1
 FACTS = {"holiday": {"zh-CN": "春节", "ko": "설 연휴", "en": "the Spring Festival"}, "contact": "12345"}
 LINKS = ("author", "approver", "operator", "manager", "administrator")
@@ -100,7 +101,7 @@ def _campaign(inst: "Installation", children: Children, workers: int, at: tuple[
     author, approver = find_user(inst, "author"), find_user(inst, "approver")
     campaign = campaigns.create(inst, author, _draft())
     start_workers(children, workers)  # they import what they need while the plan is made
-    with progress("planned") as tell:
+    with progress("wordings, speech, plan") as tell:
         campaign = campaigns.submit(inst, author, campaign.id, tell)
     since = watch.stage("submit", since)
     campaign = campaigns.approve(inst, approver, campaign.id, campaign.sealed_digest)
@@ -143,7 +144,8 @@ def _wait(inst: "Installation", children: Children, campaign: "Campaign") -> Non
                 return
             if done != before:
                 before, moved = done, time.monotonic()
-            if children.dead() or time.monotonic() - moved > PATIENCE_SECONDS:
+            children.revive()
+            if children.deaths >= MOST_DEATHS or time.monotonic() - moved > PATIENCE_SECONDS:
                 raise Unavailable(
                     "workers", f"the workers stopped at {done:,} of {found['planned']:,}; see their lines above"
                 )

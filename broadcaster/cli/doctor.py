@@ -107,6 +107,14 @@ def _speech(settings: "Settings") -> str:
     return f"{clip.engine} said {clip.seconds:.1f} s in {time.monotonic() - began:.1f} s"
 
 
+def _fonts(_settings: "Settings") -> str:
+    from channels.billboard.fitting import fit
+    from channels.billboard.png import FONT, render_png
+
+    picture = render_png(fit("消防 소방 119", 128, 32), 128, 32)
+    return f"{FONT.name} drew a board, {len(picture):,} bytes"
+
+
 def _disk(settings: "Settings") -> str:
     there = next(folder for folder in (settings.folder, *settings.folder.parents) if folder.exists())
     free = shutil.disk_usage(there).free
@@ -129,6 +137,11 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("schema", _schema, "broadcaster init"),
     ("spool", _spool, "let this user write to the home folder, or set BROADCASTER_HOME to another"),
     ("speech", _speech, "pip install espeakng-loader, or set BROADCASTER_SPEECH_ENGINES to an engine that is there"),
+    (
+        "fonts",
+        _fonts,
+        "pip install --force-reinstall pillow; where the font file itself is missing, install the program again",
+    ),
     ("disk", _disk, "make room, or set BROADCASTER_HOME to a folder on another disk"),
     ("port", _port, "end what listens there, or set BROADCASTER_PORT to a free one"),
 )

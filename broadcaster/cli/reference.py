@@ -16,11 +16,13 @@ def register(app: typer.Typer) -> None:
     app.command("reference", hidden=True)(reference)
 
 
-def reference(page: Annotated[str, typer.Argument(metavar="PAGE", help="settings or cli.")]) -> None:
+def reference(
+    context: typer.Context, page: Annotated[str, typer.Argument(metavar="PAGE", help="settings or cli.")]
+) -> None:
     """Prints the generated part of a reference page."""
     if page not in PAGES:
         raise BadInput("page", f"the pages are {', '.join(PAGES)}, not {page!r}")
-    print("\n".join(settings_lines() if page == "settings" else verb_lines()))
+    print("\n".join(settings_lines() if page == "settings" else verb_lines(context.find_root().command)))
     raise typer.Exit(FINE)
 
 
@@ -35,11 +37,9 @@ def settings_lines() -> Iterator[str]:
         yield f"| `{row['name']}` | {default} | {row['description']} |"
 
 
-def verb_lines() -> Iterator[str]:
-    """Every verb with its arguments and options."""
-    from broadcaster.cli.main import app
-
-    yield from _group(typer.main.get_command(app), "broadcaster")
+def verb_lines(command: Any) -> Iterator[str]:
+    """Every verb below a command, with its arguments and options."""
+    yield from _group(command, "broadcaster")
 
 
 def _group(group: Any, path: str) -> Iterator[str]:

@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,12 +35,19 @@ def register(app: typer.Typer) -> None:
 
 def serve(host: Host = None, port: Port = None, until_eof: UntilEof = False, home: Home = None) -> None:
     """Runs the web server: pages, API, device feeds."""
+    stop = threading.Event()
+    server: list[Any] = []
+
+    def close() -> None:
+        for each in server:
+            each.should_exit = True
+
+    interrupted = drain_on_signals(stop, on_told=close)
+    _end_with_parent(until_eof)
     import uvicorn
 
     from broadcaster.web.app import create_app
 
-    _end_with_parent(until_eof)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more after it has drained
     with opened(home, host=host, port=port) as inst:
         listening = _listen(inst.settings)
         say(f"listening on http://{inst.settings.host}:{listening.getsockname()[1]}")
@@ -51,7 +59,10 @@ def serve(host: Host = None, port: Port = None, until_eof: UntilEof = False, hom
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        server.append(uvicorn.Server(config))
+        if not stop.is_set():
+            server[0].run(sockets=[listening])
+    raise typer.Exit(INTERRUPTED if interrupted.is_set() else 0)
 
 
 def work(
@@ -64,15 +75,15 @@ def work(
     home: Home = None,
 ) -> None:
     """Runs workers, fan-out and sweep."""
+    stop = threading.Event()
+    interrupted = drain_on_signals(stop, DRAIN_SECONDS)  # before the imports, which take a second
+    _end_with_parent(until_eof)
     from broadcaster.deliver.runner import GROUPS, run_workers
 
     parts = only or [*GROUPS, *ALSO]
     wrong = [part for part in parts if part not in GROUPS and part not in ALSO]
     if wrong:
         raise typer.BadParameter(f"no such part: {', '.join(wrong)}; one of: {', '.join([*GROUPS, *ALSO])}")
-    stop = threading.Event()
-    _end_with_parent(until_eof)
-    interrupted = drain_on_signals(stop, DRAIN_SECONDS)
     with opened(home) as inst:
         groups = [part for part in GROUPS if part in parts]
         run_workers(inst, stop, name or _name(), groups, [part for part in ALSO if part in parts])
@@ -164,8 +175,13 @@ def _end_with_parent(until_eof: bool) -> None:
     threading.Thread(target=wait, daemon=True, name="until-eof").start()
 
 
-def drain_on_signals(stop: threading.Event, cut_after: float | None = None) -> threading.Event:
-    """Sets `stop` at SIGTERM and SIGINT; the process is cut off so long after. Returns what is set at SIGINT."""
+def drain_on_signals(
+    stop: threading.Event, cut_after: float | None = None, on_told: Callable[[], None] | None = None
+) -> threading.Event:
+    """Sets `stop` at SIGTERM and SIGINT and calls `on_told`; the process is cut off so long after.
+
+    Returns what is set at SIGINT.
+    """
     interrupted = threading.Event()
 
     def told(number: int, _frame: object) -> None:
@@ -176,6 +192,8 @@ def drain_on_signals(stop: threading.Event, cut_after: float | None = None) -> t
             cut.daemon = True
             cut.start()
         stop.set()
+        if on_told:
+            on_told()
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)

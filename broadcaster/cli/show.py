@@ -58,7 +58,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str |
 
     made = Table(title=title)
     for i, column in enumerate(columns):
-        figures = bool(listed) and all(row[i].replace(",", "").replace(".", "").isdigit() for row in listed)
+        cells = [row[i].replace(",", "").replace(".", "") for row in listed]
+        figures = any(cells) and all(cell.isdigit() for cell in cells if cell)
         made.add_column(column, justify="right" if figures else "left", overflow="fold")
     for row in listed:
         made.add_row(*(Text(cell) for cell in row))  # Text: square brackets in a name are not markup

@@ -32,9 +32,10 @@ PHONES = "sms"
 _TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
-def selection_from(given: Mapping[str, object]) -> Selection:
+def selection_from(given: Mapping[str, object], unfinished: bool = False) -> Selection:
     """A selection from JSON: lists under the names of model.Selection's fields; sorted and without doubles, so that equal ones
     have equal digests. Places become 12-digit codes; categories and languages may be named in Chinese or Korean as well.
+    `unfinished`: nobody need be chosen yet, for a draft that is kept on the way; counting and submitting refuse it.
 
     Raises BadInput audience-key, audience-list, place-unknown, category-unknown, language-unknown, audience-empty.
     """
@@ -50,7 +51,8 @@ def selection_from(given: Mapping[str, object]) -> Selection:
         exclude_places=_each(named, "exclude_places", _place),
         exclude_groups=_each(named, "exclude_groups", str),
     )
-    _require_bounded(selection)
+    if not unfinished:
+        _require_bounded(selection)
     return selection
 
 

@@ -9,8 +9,9 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice, repeat
+from itertools import chain, islice, repeat
 from json.encoder import encode_basestring
+from operator import itemgetter
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -78,51 +79,47 @@ def gather(rows: Iterable[Selected], writer: Writer, units: Units, within: tuple
     `within` are the place prefixes that the author may send to; empty for everywhere. Raises BadInput "audience-empty",
     Refused "place-not-yours".
     """
-    sorted_out = _Sorting(writer, units, within)
+    areas, people = _Areas(units, within), _People(writer)
     for recipient, channel, place, premises, category, premises_name, name, languages, format_, key in rows:
-        sorted_out.group(channel, place, category, languages, format_).append(
+        people[channel, areas[place], category, languages, format_].append(
             (recipient, premises, name, premises_name, key)
         )
-    groups = [group for group in sorted_out.groups.values() if group.people]
-    if not groups:
+    if not people.groups:
         raise BadInput("audience-empty", "nobody is in this audience on these channels: nothing would be sent")
-    for group in groups:
-        group.people.sort(key=_recipient)  # the index on recipients grows at its end
-    return sorted(groups, key=lambda g: (ORDER[g.key.channel], g.key, g.cut[1], g.cut[2] or 0, *g.cut[3:]))
+    for group in people.groups:
+        group.people.sort(key=itemgetter(0))  # the index on recipients grows at its end
+    return sorted(people.groups, key=lambda g: (ORDER[g.key.channel], g.key, g.cut[1], g.cut[2] or 0, *g.cut[3:]))
 
 
-def _recipient(person: Person) -> int:
-    return person[0]
+Area = tuple[str, int | None]  # county, unit
 
 
-class _Sorting:
-    """Finds a recipient's group by two dictionary look-ups; a place or a combination is worked out at its first sight."""
+class _Areas(dict[str, Area]):
+    """County and unit of a place, worked out when it is first met: there are a hundred recipients to a place, or more."""
 
-    def __init__(self, writer: Writer, units: Units, within: tuple[str, ...]) -> None:
-        self.groups: dict[tuple[object, ...], Group] = {}
-        self._people: dict[tuple[object, ...], list[Person]] = {}
-        self._areas: dict[str, tuple[str, int | None]] = {}
-        self._writer, self._units, self._within = writer, units, within
+    def __init__(self, units: Units, within: tuple[str, ...]) -> None:
+        self._units, self._within = units, within
 
-    def group(self, channel: str, place: str, category: str | None, languages: str, format: str) -> list[Person]:
-        area = self._areas.get(place) or self._area(place)
-        found = self._people.get((channel, area, category, languages, format))
-        return self._new(channel, area, category, languages, format) if found is None else found
-
-    def _area(self, place: str) -> tuple[str, int | None]:
+    def __missing__(self, place: str) -> Area:
         if self._within and not place.startswith(self._within):
             raise Refused("place-not-yours", f"the audience reaches into {place}, which is not a place of your unit")
-        self._areas[place] = found = (place[:6].ljust(12, "0"), self._units.unit_id(place))
+        self[place] = found = (place[:6].ljust(12, "0"), self._units.unit_id(place))
         return found
 
-    def _new(
-        self, channel: str, area: tuple[str, int | None], category: str | None, languages: str, format: str
-    ) -> list[Person]:
-        county, unit = area
-        key = self._writer.key(channel, format, languages, county, category or "")
-        group = Group((channel, county, unit, category or "", languages), key)
-        self.groups[channel, area, category, languages, format] = group
-        self._people[channel, area, category, languages, format] = group.people
+
+class _People(dict[tuple[str, Area, str, str, str], list[Person]]):
+    """People by (channel, area, premises category, languages, format); a group is made when its first one is met."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.groups: list[Group] = []
+        self._writer = writer
+
+    def __missing__(self, combination: tuple[str, Area, str, str, str]) -> list[Person]:
+        channel, (county, unit), category, languages, format_ = combination
+        key = self._writer.key(channel, format_, languages, county, category)
+        group = Group((channel, county, unit, category, languages), key)
+        self.groups.append(group)
+        self[combination] = group.people
         return group.people
 
 
@@ -182,12 +179,27 @@ def _slots_missing(missing: Mapping[str, int]) -> BadInput:
     return BadInput("slot-missing", message, problems)
 
 
-def _lines(groups: Iterable[Group], wordings: Mapping[Key, Written]) -> Iterator[Line]:
-    n = 0
+def _numbered(groups: Iterable[Group]) -> Iterator[tuple[range, Group]]:
+    n = 1
     for group in groups:
-        channel, words, ready = repeat(group.key.channel), repeat(wordings[group.key].wording.digest), group.ready
-        yield from zip(count(n + 1), channel, ready.keys, words, ready.slots, ready.parts, strict=False)
-        n += len(ready.recipients)
+        end = n + len(group.ready.recipients)
+        yield range(n, end), group
+        n = end
+
+
+def _lines(groups: Iterable[Group], wordings: Mapping[Key, Written]) -> Iterator[Line]:
+    return chain.from_iterable(
+        zip(
+            numbers,
+            repeat(group.key.channel),
+            group.ready.keys,
+            repeat(wordings[group.key].wording.digest),
+            group.ready.slots,
+            group.ready.parts,
+            strict=False,
+        )
+        for numbers, group in _numbered(groups)
+    )
 
 
 def store(
@@ -212,25 +224,21 @@ def store(
 
 def _rows(plan: Plan, wording_ids: Mapping[Key, int], cut_ids: Mapping[Cut, int]) -> Iterator[stored.Row]:
     tokens = _tokens(plan.planned)
-    n = 0
-    for group in plan.groups:
-        ready, size = group.ready, len(group.ready.recipients)
-        shared = (repeat(group.key.channel), repeat(wording_ids[group.key]), repeat(cut_ids[group.cut]))
-        channel, wording, cut = shared
-        numbers, drawn = range(n + 1, n + size + 1), islice(tokens, size)
-        yield from zip(
+    return chain.from_iterable(
+        zip(
             numbers,
-            ready.recipients,
-            channel,
-            ready.premises,
-            wording,
-            cut,
-            ready.slots,
-            ready.parts,
-            drawn,
+            group.ready.recipients,
+            repeat(group.key.channel),
+            group.ready.premises,
+            repeat(wording_ids[group.key]),
+            repeat(cut_ids[group.cut]),
+            group.ready.slots,
+            group.ready.parts,
+            islice(tokens, len(numbers)),
             strict=False,
         )
-        n += size
+        for numbers, group in _numbered(plan.groups)
+    )
 
 
 def _tokens(n: int) -> Iterator[str]:
@@ -250,11 +258,9 @@ def _counted(groups: Iterable[Group], cut_ids: Mapping[Cut, int]) -> dict[int, i
 def chunks(campaign_id: int, plan: Plan, chunk_size: int) -> Iterator[tuple[str, int, int, str]]:
     """(channel, first, last, digest): contiguous ranges of one channel that tile 1…planned exactly."""
     spans: dict[str, list[tuple[int, str]]] = {}  # channel -> (first n, digest of the wording) of each group
-    n = 0
-    for group in plan.groups:
-        spans.setdefault(group.key.channel, []).append((n + 1, plan.wordings[group.key].wording.digest))
-        n += len(group.ready.recipients)
-    ends = [found[0][0] for found in list(spans.values())[1:]] + [n + 1]
+    for numbers, group in _numbered(plan.groups):
+        spans.setdefault(group.key.channel, []).append((numbers.start, plan.wordings[group.key].wording.digest))
+    ends = [found[0][0] for found in list(spans.values())[1:]] + [plan.planned + 1]
     for (channel, found), end in zip(spans.items(), ends, strict=True):
         starts = [start for start, _ in found]
         for first in range(starts[0], end, chunk_size):

@@ -27,7 +27,9 @@ class ReviewLine:
     def text(self) -> str:
         """The text with an example in each open slot."""
         language = self.wording.languages.partition("+")[0]
-        return self.wording.fill({slot: SLOTS[slot].get(language, SLOTS[slot]["en"]) for slot in set(self.wording.slots)})
+        return self.wording.fill(
+            {slot: SLOTS[slot].get(language, SLOTS[slot]["en"]) for slot in set(self.wording.slots)}
+        )
 
     def as_json(self) -> dict[str, Any]:
         """For the API."""

@@ -11,11 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2.exceptions import TemplateRuntimeError, UndefinedError
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from broadcaster.compose import template_values as values
 from broadcaster.compose.template_text import forbidden, hint, shown
+
+__all__ = ["ENVIRONMENT", "Names", "TemplateRuntimeError", "UndefinedError", "check"]
 
 MAX_SOURCE = 8 * 1024  # bytes of UTF-8
 MAX_NODES = 600

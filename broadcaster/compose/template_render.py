@@ -4,9 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jinja2.exceptions import TemplateRuntimeError, UndefinedError
-
-from broadcaster.compose.template_language import ENVIRONMENT, Names, check
+from broadcaster.compose.template_language import ENVIRONMENT, Names, TemplateRuntimeError, UndefinedError, check
 from broadcaster.compose.template_text import forbidden, shown, tidy
 from broadcaster.model import BadInput
 

@@ -35,15 +35,14 @@ def test_a_check_needs_no_home_and_says_row_and_reason(call: Call, files: tuple[
     assert set(found["errors"][0]) >= {"row", "column", "code", "message"}
 
 
-def test_an_import_stores_all_or_nothing(call: Call, files: tuple[Path, Path]) -> None:
-    call("init")
+def test_an_import_stores_all_or_nothing(ready: Call, files: tuple[Path, Path]) -> None:
     count = ("audience", "count", "--place", "22", "--json")
-    assert call("recipients", "import", files[1], "--json").code == 1
-    assert call(*count).json["recipients"] == 0
-    ended = call("recipients", "import", files[1], "--skip-rejected", "--json")
+    assert ready("recipients", "import", files[1], "--json").code == 1
+    assert ready(*count).json["recipients"] == 0
+    ended = ready("recipients", "import", files[1], "--skip-rejected", "--json")
     assert ended.code == 0, ended.err
     assert ended.json["accepted"] == 2
-    found = call(*count).json
+    found = ready(*count).json
     assert found["recipients"] == 2
     assert found["by_channel"]["sms"] == 2
 
@@ -64,8 +63,7 @@ def test_a_file_that_is_not_there_is_named(call: Call) -> None:
     assert "missing.csv" in ended.err
 
 
-def test_an_audience_of_nothing_is_an_error_and_never_everyone(call: Call) -> None:
-    call("init")
-    ended = call("audience", "count", "--json")
+def test_an_audience_of_nothing_is_an_error_and_never_everyone(ready: Call) -> None:
+    ended = ready("audience", "count", "--json")
     assert ended.code == 1
     assert ended.json["error"]["code"] == "audience-empty"

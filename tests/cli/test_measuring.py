@@ -48,7 +48,7 @@ def test_one_text_prints_one_object(call: Call) -> None:
 
 @pytest.mark.parametrize("door", DOORS, ids=" ".join)
 def test_no_line_is_lost_and_a_refused_one_says_why(call: Call, door: tuple[str, ...]) -> None:
-    ended = call(*door, "--jsonl", stdin="\n".join(NASTY) + "\n")
+    ended = call(*door, "--jsonl", stdin="\n".join(NASTY) + "\n", real=True)
     assert ended.code == 0, ended.err
     assert len(ended.lines) == len(NASTY)
     for line in ended.lines:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import typer
 
+from broadcaster.cli.main import app
 from broadcaster.cli.reference import settings_lines, verb_lines
 from broadcaster.model import Category, Level, Mode, Outcome, PremisesCategory, Proof
 from channels import CHANNELS
@@ -11,11 +13,11 @@ from channels import CHANNELS
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize(("page", "made"), [("settings", settings_lines), ("cli", verb_lines)])
-def test_the_generated_part_is_what_the_code_says(page: str, made: object) -> None:
-    assert callable(made)
+@pytest.mark.parametrize("page", ["settings", "cli"])
+def test_the_generated_part_is_what_the_code_says(page: str) -> None:
+    made = settings_lines() if page == "settings" else verb_lines(typer.main.get_command(app))
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-    assert text.rstrip().endswith("\n".join(made()).rstrip()), f"put in: broadcaster reference {page}"
+    assert text.rstrip().endswith("\n".join(made).rstrip()), f"put in: broadcaster reference {page}"
 
 
 def test_every_exit_code_is_in_the_page() -> None:

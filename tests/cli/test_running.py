@@ -62,36 +62,31 @@ def told(process: subprocess.Popen[bytes], number: int, within: float = 20) -> f
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_worker_drains_when_it_is_told_to_end(call: Call, spawn: Spawn, number: int, code: int) -> None:
-    call("init")
-    process = spawn("work", BROADCASTER_LOG_LEVEL="debug")
-    time.sleep(3)
-    assert process.poll() is None
+def test_a_worker_drains_when_it_is_told_to_end(ready: Call, spawn: Spawn, number: int, code: int) -> None:
+    process = spawn("work")
+    until(lambda: len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 4)
     assert told(process, number) < 20
     assert process.returncode == code
 
 
-def test_a_part_that_there_is_not_is_wrong_usage(call: Call) -> None:
-    call("init")
-    ended = call("work", "--only", "pigeons")
+def test_a_part_that_there_is_not_is_wrong_usage(ready: Call) -> None:
+    ended = ready("work", "--only", "pigeons")
     assert ended.code == 2
     assert "pigeons" in ended.err
 
 
-def test_the_server_answers_and_drains(call: Call, spawn: Spawn) -> None:
-    call("init")
+def test_the_server_answers_and_drains(ready: Call, spawn: Spawn) -> None:
     port = free_port()
     process = spawn("serve", "--port", port)
     until(lambda: alive(port))
-    busy = call("serve", "--port", port)
+    busy = ready("serve", "--port", port)
     assert busy.code == 5
     assert str(port) in busy.err
     assert told(process, signal.SIGTERM) < 20
     assert process.returncode == 0
 
 
-def test_up_starts_a_dead_worker_again_and_ends_them_all(call: Call, spawn: Spawn) -> None:
-    call("init")
+def test_up_starts_a_dead_worker_again_and_ends_them_all(ready: Call, spawn: Spawn) -> None:
     port = free_port()
     process = spawn("up", "--port", port)
     until(lambda: alive(port))
@@ -104,8 +99,7 @@ def test_up_starts_a_dead_worker_again_and_ends_them_all(call: Call, spawn: Spaw
     assert [pid for pid in [*started, *second] if running(pid)] == []
 
 
-def test_children_end_by_themselves_when_up_is_killed(call: Call, spawn: Spawn) -> None:
-    call("init")
+def test_children_end_by_themselves_when_up_is_killed(ready: Call, spawn: Spawn) -> None:
     process = spawn("up", "--port", free_port())
     started = until(lambda: found if len(found := children(process.pid)) == 2 else [])
     time.sleep(2)  # both past their imports

@@ -49,17 +49,16 @@ def test_rendering_answers_a_line_of_slots_with_text_and_size(call: Call, tmp_pa
     assert "error" in ended.lines[2] and "error" in ended.lines[3]
 
 
-def test_a_user_gets_a_link_and_is_listed(call: Call) -> None:
-    call("init")
-    made = call(
+def test_a_user_gets_a_link_and_is_listed(ready: Call) -> None:
+    made = ready(
         "user", "add", "wang", "--name", "王敏", "--role", "author", "--role", "manager", "--unit", "22", "--json"
     )
     assert made.code == 0, made.err
     assert "/sign-in/" in made.json["link"]
-    assert "wang" in [user["login"] for user in call("user", "list", "--json").json["users"]]
-    assert "/sign-in/" in call("user", "link", "wang", "--minutes", 5, "--json").json["link"]
-    assert call("user", "link", "nobody", "--json").code == 1
-    assert call("user", "add", "li", "--name", "李", "--role", "king", "--json").code == 1
+    assert "wang" in [user["login"] for user in ready("user", "list", "--json").json["users"]]
+    assert "/sign-in/" in ready("user", "link", "wang", "--minutes", 5, "--json").json["link"]
+    assert ready("user", "link", "nobody", "--json").code == 1
+    assert ready("user", "add", "li", "--name", "李", "--role", "king", "--json").code == 1
 
 
 def test_devices_get_a_token_each_and_only_once_unless_asked(furnished: Furnished) -> None:
@@ -107,9 +106,8 @@ def test_doctor_is_content_with_a_fresh_home_and_names_what_is_not_fine(call: Ca
     assert [check["name"] for check in open_to_all["checks"] if not check["ok"]] == ["keys"]
 
 
-def test_openapi_is_one_document_of_the_api(call: Call) -> None:
-    call("init")
-    ended = call("openapi")
+def test_openapi_is_one_document_of_the_api(ready: Call) -> None:
+    ended = ready("openapi")
     assert ended.code == 0, ended.err
     assert ended.json["openapi"].startswith("3.")
     assert any(path.startswith("/api/v1/") for path in ended.json["paths"])
@@ -148,6 +146,5 @@ def test_the_call_list_is_csv_on_stdout(furnished: Furnished) -> None:
     assert ended.out.count("\n") == 1  # all of the demo's were reached
 
 
-def test_the_home_folder_is_closed_to_others(call: Call, tmp_path: Path) -> None:
-    call("init")
+def test_the_home_folder_is_closed_to_others(ready: Call, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700

@@ -78,7 +78,9 @@ def _recipients() -> Iterator[NewRecipient]:
         )
     yield NewRecipient("loudspeaker", "speaker:1", VILLAGE, "华阳广播", "zh-CN", people=800, people_source="村委会")
     yield NewRecipient("loudspeaker", "speaker:2", KOREAN_VILLAGE, "白玉广播", "zh-CN+ko", people=500)
-    yield NewRecipient("billboard", "board:1", VILLAGE, "华阳大屏", "zh-CN", format="128x32/16/gb18030/pages", people=2000)
+    yield NewRecipient(
+        "billboard", "board:1", VILLAGE, "华阳大屏", "zh-CN", format="128x32/16/gb18030/pages", people=2000
+    )
     key = "11111111-2222-3333-4444-555555555555"
     yield NewRecipient("social", f"wecom:{key}", "220100000000", "长春群", "zh-CN", format="wecom")
 
@@ -93,7 +95,9 @@ def town(inst: Installation) -> Town:
     for login, (name, roles, unit) in CAST.items():
         people.add_user(inst, "system", login, name, roles, unit)
     with inst.store.read() as conn:
-        rows = conn.exec_driver_sql("SELECT id, channel FROM recipient WHERE channel IN ('loudspeaker', 'billboard') ORDER BY id")
+        rows = conn.exec_driver_sql(
+            "SELECT id, channel FROM recipient WHERE channel IN ('loudspeaker', 'billboard') ORDER BY id"
+        )
         ids = [(int(who), channel) for who, channel in rows]
     tokens = devices.enrol(inst, "system", [who for who, _ in ids])
     first, second = [who for who, channel in ids if channel == "loudspeaker"]
@@ -150,8 +154,8 @@ def anybody(app: Any) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def program(town: Town, anybody: TestClient) -> Callable[..., httpx.Response]:
-    """`program("wang", "GET", path, json=...)`: one call of the API with a token of that person."""
+def calls(town: Town, anybody: TestClient) -> Callable[..., httpx.Response]:
+    """`calls("wang", "GET", path, json=...)`: one call of the API with a token of that person."""
     tokens: dict[str, str] = {}
 
     def call(login: str, method: str, path: str, **more: Any) -> httpx.Response:
@@ -180,9 +184,9 @@ def text_of(html: str) -> str:
 
 
 @pytest.fixture
-def draft(town: Town, program: Callable[..., httpx.Response]) -> int:
+def draft(town: Town, calls: Callable[..., httpx.Response]) -> int:
     """The number of a draft of the author."""
-    answer = program(AUTHOR, "POST", "/campaigns", json=DRAFT)
+    answer = calls(AUTHOR, "POST", "/campaigns", json=DRAFT)
     assert answer.status_code == 201, answer.text
     return int(answer.json()["campaign"])
 

@@ -124,7 +124,12 @@ def test_looking_writes_nothing(
     assert writes == []
     assert people.link_open(town.inst, link), "a link that was looked at still signs in"
     unseen = {path for method, path in routes(app) if method == "GET"} - seen
-    assert unseen == {"/audio/{name}", "/c/{public_id}", "/campaigns/{campaign_id}/boards/{wording_id}.png", "/preview/board.png"}
+    assert unseen == {
+        "/audio/{name}",
+        "/c/{public_id}",
+        "/campaigns/{campaign_id}/boards/{wording_id}.png",
+        "/preview/board.png",
+    }
 
 
 def test_every_answer_carries_the_headers(

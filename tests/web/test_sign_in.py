@@ -49,7 +49,16 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(town: Any, anybody: Tes
 def test_a_stranger_sees_no_campaigns(signed_in: Callable[[str], Any], draft: int) -> None:
     stranger = signed_in("nobody")
     assert "春节后开业检查" not in stranger.see("/")
-    for path in (f"/campaigns/{draft}", f"/campaigns/{draft}/counts", f"/campaigns/{draft}/edit", "/users", "/audit", "/operator", "/recipients", "/campaigns/new"):
+    for path in (
+        f"/campaigns/{draft}",
+        f"/campaigns/{draft}/counts",
+        f"/campaigns/{draft}/edit",
+        "/users",
+        "/audit",
+        "/operator",
+        "/recipients",
+        "/campaigns/new",
+    ):
         stranger.see(path, 403)
 
 

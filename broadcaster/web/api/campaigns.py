@@ -19,7 +19,7 @@ router = APIRouter(tags=["campaigns"])
 
 def _draft(inst: Inst, body: DraftIn) -> Draft:
     given = body.model_dump(exclude={"selection", "version"})
-    return draft_from(given, selection_from(body.selection.model_dump()), inst.settings)
+    return draft_from(given, selection_from(body.selection.model_dump(), unfinished=True), inst.settings)
 
 
 def _json(inst: Inst, campaign: Campaign) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from broadcaster import people
 from broadcaster.compose import campaigns
 from broadcaster.compose.campaigns import Campaign
 from broadcaster.compose.review import ReviewLine, review
@@ -117,11 +118,11 @@ def correct(request: Request, inst: Inst, who: Asks, campaign_id: int) -> Respon
 
 def _done(request: Request, inst: Installation, who: Who, act: Callable[[], Campaign], next_page: str) -> Response:
     try:
-        made = act()
+        act()
     except (BadInput, Refused) as error:
         campaign_id = int(request.path_params["campaign_id"])
         return _shown(request, inst, who, campaign_id, error)
-    return see(next_page.replace("{id}", str(made.id)))
+    return see(next_page)
 
 
 def _shown(
@@ -139,6 +140,7 @@ def _shown(
         200 if error is None else status_of(error),
         exercise=campaign.mode is Mode.EXERCISE,
         error=error,
+        names=people.names(inst),
         campaign=campaign.as_json(inst.settings.timezone),
         title=title_of(inst, campaign.template_set, words_of(request).language),
         places=place_names(inst, campaign.selection.places),
@@ -151,17 +153,17 @@ def _shown(
 
 
 def _allowed(who: Who, campaign: Campaign) -> Mapping[str, Any]:
-    people = {"author_id": campaign.author_id, "editor_id": campaign.editor_id}
+    writers = {"author_id": campaign.author_id, "editor_id": campaign.editor_id}
     state = campaign.state
     return {
         "may_edit": state in EDITABLE and may(who.user, "campaign.edit"),
         "may_submit": state in BEFORE_SUBMIT
         and may(who.user, "campaign.submit")
         and who.user.id in (campaign.author_id, campaign.editor_id),
-        "may_approve": state is CampaignState.SUBMITTED and may(who.user, "campaign.approve", **people),
+        "may_approve": state is CampaignState.SUBMITTED and may(who.user, "campaign.approve", **writers),
         "own": state is CampaignState.SUBMITTED
         and may(who.user, "campaign.approve", author_id=0, editor_id=0)
-        and who.user.id in people.values(),
+        and who.user.id in writers.values(),
         "may_cancel": state not in STILL[1:] and may(who.user, "campaign.cancel"),
         "may_correct": campaign.started_at is not None and may(who.user, "campaign.correct"),
         "sent": campaign.approved_at is not None,

@@ -10,15 +10,15 @@ from starlette.responses import Response
 
 from broadcaster.compose import audiences, campaigns, places, recipients
 from broadcaster.compose.campaigns import Campaign
-from broadcaster.store.places import PlaceRow
 from broadcaster.compose.templates import TemplateSet, load_set, template_sets
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, BroadcasterError, Level, Mode, PremisesCategory, Refused
 from broadcaster.people import check, places_of
+from broadcaster.store.places import PlaceRow
 from broadcaster.web.console import forms
 from broadcaster.web.console.findings import findings_of
 from broadcaster.web.console.forms import ComposeForm, asked_facts
-from broadcaster.web.console.naming import place_names
+from broadcaster.web.console.naming import channels_of, place_names
 from broadcaster.web.errors import status_of
 from broadcaster.web.rendering import page, see
 from broadcaster.web.who import Asks, Form, Inst, Who
@@ -43,9 +43,10 @@ def new(request: Request, inst: Inst, who: Asks, set: str = "") -> Response:
     """First which template set, then the form for it."""
     check(who.user, "campaign.create")
     if not set:
-        return page(request, "sets.html", sets=template_sets(inst.settings.templates))
+        sets = [(each, channels_of(each)) for each in template_sets(inst.settings.templates)]
+        return page(request, "sets.html", sets=sets)
     templates = load_set(set, inst.settings.templates)
-    return _form(Desk(request, inst, who, templates), ComposeForm(channels=list(templates.channels)))
+    return _form(Desk(request, inst, who, templates), ComposeForm(channels=channels_of(templates)))
 
 
 @router.post("/campaigns/new")
@@ -141,6 +142,7 @@ def _form(
         campaign=desk.campaign,
         templates=desk.templates,
         facts=asked_facts(desk.templates),
+        channels=channels_of(desk.templates),
         form=shown,
         levels=list(Level),
         modes=list(Mode),

@@ -10,7 +10,6 @@ from broadcaster.compose.campaigns import Campaign, Draft, draft_from
 from broadcaster.compose.template_facts import Fact, FactProblem, FactType
 from broadcaster.compose.templates import LANGUAGES, TemplateSet
 from broadcaster.installation import Installation
-from broadcaster.model import Selection
 from broadcaster.store.clock import rfc3339
 
 BY_LANGUAGE = (FactType.TEXT, FactType.LIST)
@@ -58,14 +57,7 @@ class ComposeForm:
             "not_before": self.not_before or None,
             "expires": self.expires or None,
         }
-        return draft_from(given, self._who(), inst.settings)
-
-    def _who(self) -> Selection:
-        """A draft may be kept before anybody is chosen; submit wants somebody."""
-        if self.places or self.groups:
-            return selection_from(self.selection())
-        categories, languages = tuple(sorted(self.premises_categories)), tuple(sorted(self.languages))
-        return Selection(premises_categories=categories, languages=languages)
+        return draft_from(given, selection_from(self.selection(), unfinished=True), inst.settings)
 
     def _fact(self, fact: Fact) -> object:
         typed = {language: text.strip() for language, text in self.facts.get(fact.name, {}).items() if text.strip()}

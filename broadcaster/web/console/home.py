@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from broadcaster import people
 from broadcaster.compose import campaigns
 from broadcaster.compose.campaigns import Campaign
 from broadcaster.installation import Installation
@@ -33,6 +34,7 @@ def home(request: Request, inst: Inst, who: Asks) -> Response:
     return page(
         request,
         "home.html",
+        names=people.names(inst),
         running=[(_line(inst, each), counts(inst, each.id, with_reach=False)) for each in running],
         waiting=[(_line(inst, each), _may_approve(who, each)) for each in waiting],
         drafts=[_line(inst, each) for each in drafts],

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from broadcaster.compose import places
-from broadcaster.compose.templates import load_set
+from broadcaster.compose.templates import TemplateSet, load_set
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, NotFound
 from broadcaster.web.languages import Words
+from channels import CHANNELS
 
 
 def title_of(inst: Installation, template_set: str, language: str) -> str:
@@ -39,3 +40,8 @@ def act_words(t: Words, deliveries: Mapping[str, int]) -> str:
     """The act of the second person in words: to how many of what it goes."""
     counted = [t(f"channel_count.{kind}", n=t.number(n)) for kind, n in deliveries.items() if n]
     return t("act.send", to=t("act.and").join(counted)) if counted else ""
+
+
+def channels_of(templates: TemplateSet) -> list[str]:
+    """The channels of a set, in the order in which every page names channels."""
+    return [kind for kind in CHANNELS if kind in templates.channels]
