@@ -6,6 +6,7 @@ Pages, API and command line call these functions, so they cannot disagree about 
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,7 +18,7 @@ from broadcaster.compose.previews import preview
 from broadcaster.compose.submission import approve, set_called, submit
 from broadcaster.compose.templates import TemplateSet
 from broadcaster.installation import Installation
-from broadcaster.model import BadInput, CampaignState, Category, Refused
+from broadcaster.model import BadInput, CampaignState, Category, NotFound, Refused
 from broadcaster.people import User, check
 from broadcaster.store import campaigns as stored
 from broadcaster.store import feeds
@@ -167,29 +168,34 @@ def correct(
         if before.started_at is None:
             raise Refused("nothing-sent", f"nobody has got campaign {campaign_id}: change it, or cancel it")
         known = {**_known(inst, before, templates), **(facts or {})}
-        draft = Draft(
-            name=f"更正：{before.name}",
-            template_set=templates.id,
-            mode=before.mode,
-            level=None,
-            facts=known,
-            selection=before.selection,
-            channels=before.channels,
-        )
+        own: dict[str, Any] = {
+            "name": f"更正：{before.name}",
+            "template_set": templates.id,
+            "level": None,
+            "facts": known,
+        }
+        draft = replace(before.draft, **own, not_before_at=None, expires_at=None)
         more = {"follows_id": before.id, "follows_how": "correction", "revision": before.revision + 1}
         return _add(conn, user, draft, before.category, **more)
 
 
 def _known(inst: Installation, before: Campaign, templates: TemplateSet) -> dict[str, object]:
-    """What the campaign that is corrected tells of itself, as far as it fits."""
+    """What the campaign that is corrected tells of itself, as far as the correction has a fact for it in which it fits."""
     sent = rfc3339(before.started_at, inst.settings.timezone) or ""
-    title = dict(set_called(inst, before.template_set).title)
-    known: dict[str, object] = {"sent_on": sent[:10], "subject": title}
-    fits = {name: value for name, value in known.items() if name in templates.facts}
-    subject_fact = templates.facts.get("subject")
-    if subject_fact is not None and any(len(words) > subject_fact.max_length for words in title.values()):
-        fits.pop("subject")
-    return fits
+    known: dict[str, object] = {"sent_on": sent[:10]} if "sent_on" in templates.facts else {}
+    asked = templates.facts.get("subject")
+    title = _title(inst, before.template_set)
+    if asked is not None and title and all(len(words) <= asked.max_length for words in title.values()):
+        known["subject"] = title
+    return known
+
+
+def _title(inst: Installation, template_set: str) -> dict[str, str]:
+    """The title of a set; empty where it is there no more, which must not stop a correction."""
+    try:
+        return dict(set_called(inst, template_set).title)
+    except (NotFound, BadInput):
+        return {}
 
 
 def find(inst: Installation, campaign_id: int) -> Campaign:

@@ -77,8 +77,27 @@ def _of_channel(
 ) -> dict[str, Any]:
     channel, sample = at
     key = _key(templates, writer, channel, sample)
-    told: dict[str, Any] = {
-        "channel": channel,
+    told = _told(key, sample, recipients)
+    try:
+        wording = writer.write(key).wording
+    except (BadInput, SignatureError, SpokenError) as error:
+        told["problems"].append(problem_of(key, error.code, str(error)))
+        return told
+    size, text, missing = _filled(wording, sample)
+    told["problems"] += [problem_of(key, "slot-missing", words) for words in missing] + problems_of(key, size)
+    told["text"], told["size"] = text, size.as_json()
+    told["spoken"] = [{"language": language, "words": words} for language, words in wording.spoken]
+    if channel == "sms":
+        told["parts"] = size.parts * recipients
+        told["cost"] = told["parts"] * price
+    return told
+
+
+def _told(key: Key, sample: Selected | None, recipients: int) -> dict[str, Any]:
+    """All that is known of a channel before its text is."""
+    nobody = [problem_of(key, "audience-empty", "nobody in the audience is on this channel")]
+    return {
+        "channel": key.channel,
         "format": key.format,
         "languages": key.languages,
         "segment": dict(key.segment),
@@ -89,31 +108,7 @@ def _of_channel(
         "recipients": recipients,
         "parts": 0,
         "cost": 0,
-        "problems": [],
-    }
-    if recipients == 0:
-        told["problems"].append(problem_of(key, "audience-empty", "nobody in the audience is on this channel"))
-    try:
-        wording = writer.write(key).wording
-    except (BadInput, SignatureError, SpokenError) as error:
-        told["problems"].append(problem_of(key, error.code, str(error)))
-        return told
-    size, text, missing = _filled(wording, sample)
-    parts = size.parts * recipients if channel == "sms" else 0
-    problems = [
-        *told["problems"],
-        *(problem_of(key, "slot-missing", words) for words in missing),
-        *problems_of(key, size),
-    ]
-    spoken = [{"language": language, "words": words} for language, words in wording.spoken]
-    return {
-        **told,
-        "text": text,
-        "spoken": spoken,
-        "size": size.as_json(),
-        "parts": parts,
-        "cost": parts * price,
-        "problems": problems,
+        "problems": [] if recipients else nobody,
     }
 
 

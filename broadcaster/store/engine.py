@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from broadcaster.model import Unavailable
 
@@ -92,7 +92,10 @@ class Store:
 def _told() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except DatabaseError as error:
+        # Its own class: not a database, damaged. A broken constraint or statement is a fault of the program and passes.
+        if type(error) not in (DatabaseError, OperationalError):
+            raise
         raise Unavailable("database", f"the database cannot be used now: {error.orig}") from error
 
 

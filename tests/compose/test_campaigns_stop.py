@@ -141,6 +141,12 @@ def test_what_was_never_sent_is_not_corrected(town: Any) -> None:
         assert refusal(lambda made=made: campaigns.correct(town.inst, town.author, made.id, FACTS)) == "nothing-sent"  # type: ignore[misc]
 
 
+def test_a_set_that_is_gone_does_not_stop_a_correction(town: Any) -> None:
+    before = sent(town)
+    town.do("UPDATE campaign SET template_set = 'gone'")
+    assert campaigns.correct(town.inst, town.author, before.id).facts.keys() == {"sent_on"}
+
+
 def test_a_correction_needs_its_own_words_and_its_own_approval(town: Any) -> None:
     before = sent(town)
     draft = campaigns.correct(town.inst, town.author, before.id, {"subject": ""})

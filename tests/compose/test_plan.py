@@ -20,7 +20,6 @@ from broadcaster.compose.wording import About, Writer, spoken_and_sealed, writte
 from broadcaster.installation import Installation, initialise
 from broadcaster.model import Category, Mode, Refused
 from broadcaster.reach.counts import recount
-from broadcaster.settings import Settings
 from broadcaster.store import plan as stored
 from broadcaster.store import schema
 from broadcaster.store import wordings as stored_wordings
@@ -279,25 +278,6 @@ def test_what_reads_a_whole_campaign_walks_an_index(bench: Bench, statement: str
     }[statement]
     steps = " ".join(str(row) for row in bench.rows(f"EXPLAIN QUERY PLAN {wanted}"))
     assert "SCAN" not in steps and "TEMP B-TREE" not in steps
-
-
-def test_the_price_is_the_settings(bench: Bench) -> None:
-    made = Settings(sms_price=77)
-    plan = bench.plan([person(1, "张"), person(2, "李" * 60)])
-    groups = plan.groups
-    again = planning.fill(made, _unfilled(groups), plan.wordings)
-    assert again.parts == plan.parts == 3
-    assert again.cost == 77 * 3
-
-
-def _unfilled(groups: Sequence[planning.Group]) -> Sequence[planning.Group]:
-    for group in groups:
-        names = [json.loads(slots or "[]")[0] for slots in group.ready.slots]
-        group.people = [
-            (recipient, None, name, f"单位{recipient}", key)
-            for recipient, name, key in zip(group.ready.recipients, names, group.ready.keys, strict=True)
-        ]
-    return groups
 
 
 def test_tokens_are_fresh_for_every_plan(bench: Bench) -> None:

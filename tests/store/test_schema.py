@@ -120,3 +120,9 @@ def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None
     (tmp_path / "blocked.db").mkdir()
     with pytest.raises(Unavailable), open_store(f"sqlite:///{tmp_path / 'blocked.db'}").read():
         pass
+
+
+def test_a_file_that_is_no_database_is_unavailable_and_said_so(tmp_path: Path) -> None:
+    (tmp_path / "letter.db").write_text("Dear reader, this is not a database. " * 50)
+    with pytest.raises(Unavailable, match="not a database"), open_store(f"sqlite:///{tmp_path / 'letter.db'}").read():
+        pass

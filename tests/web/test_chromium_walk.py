@@ -176,7 +176,10 @@ def test_every_page_fits_a_phone_and_works_without_script(town: Any, served: str
     walker = Walker(chromium, served, PHONE).sign_in(town.inst, "wang")
     admin = Walker(chromium, served, PHONE).sign_in(town.inst, "sun")
     for who, paths in (
-        (walker, ("/", "/campaigns/new", f"/campaigns/{draft}", f"/campaigns/{draft}/edit", f"/campaigns/{draft}/counts")),
+        (
+            walker,
+            ("/", "/campaigns/new", f"/campaigns/{draft}", f"/campaigns/{draft}/edit", f"/campaigns/{draft}/counts"),
+        ),
         (admin, ("/users", "/audit", "/recipients")),
     ):
         for path in paths:

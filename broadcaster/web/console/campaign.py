@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from broadcaster import people
@@ -20,12 +20,13 @@ from broadcaster.web.console.naming import act_words, place_names, title_of
 from broadcaster.web.errors import status_of
 from broadcaster.web.rendering import page, see, words_of
 from broadcaster.web.who import Asks, Form, Inst, Who
+from channels import CHANNELS
 
 router = APIRouter()
 STILL = (CampaignState.FINISHED, CampaignState.CANCELLED, CampaignState.EXPIRED)
 BEFORE_SUBMIT = (CampaignState.DRAFT, CampaignState.RETURNED)
 EDITABLE = (*BEFORE_SUBMIT, CampaignState.SUBMITTED)
-CUTS = ("channel", "place", "unit", "category", "language")
+CUTS = ("place", "unit", "category", "language")
 REFRESH_S = 3
 
 
@@ -52,23 +53,21 @@ def show(request: Request, inst: Inst, who: Asks, campaign_id: int) -> Response:
 
 
 @router.get("/campaigns/{campaign_id}/counts")
-def live(
-    request: Request, inst: Inst, who: Asks, campaign_id: int, by: Annotated[str, Query()] = "channel"
-) -> Response:
+def live(request: Request, inst: Inst, who: Asks, campaign_id: int, by: str = CUTS[0]) -> Response:
     """How it stands: numbers first."""
     check(who.user, "reach.see")
     campaign = campaigns.find(inst, campaign_id)
-    still = campaign.state in STILL
-    # Reach reads the deliveries: the page that stands still pays for it, the one that refreshes does not.
-    found = counts(inst, campaign_id, by if by in CUTS else "channel", with_reach=still)
+    cut, still = by if by in CUTS else CUTS[0], campaign.state in STILL
+    channels = {row["key"]: row for row in counts(inst, campaign_id, "channel", with_reach=False)["by"]}
     return page(
         request,
         "counts.html",
         exercise=campaign.mode is Mode.EXERCISE,
         campaign=campaign.as_json(inst.settings.timezone),
-        counts=found,
-        channels=found["by"] if by == "channel" else counts(inst, campaign_id, "channel", with_reach=False)["by"],
-        by=by if by in CUTS else "channel",
+        # Reach reads the deliveries: the page that stands still pays for it, the one that refreshes does not.
+        counts=counts(inst, campaign_id, cut, with_reach=still),
+        channels=[channels[kind] for kind in CHANNELS if kind in channels],
+        by=cut,
         cuts=CUTS,
         still=still,
         refresh=REFRESH_S,
@@ -132,7 +131,9 @@ def _shown(
     campaign = campaigns.find(inst, campaign_id)
     lines = review(inst, who.user, campaign_id)
     channels = [
-        ChannelReview(kind, [line for line in lines if line.wording.channel == kind]) for kind in campaign.channels
+        ChannelReview(kind, [line for line in lines if line.wording.channel == kind])
+        for kind in CHANNELS
+        if kind in campaign.channels
     ]
     return page(
         request,
