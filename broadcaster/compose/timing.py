@@ -1,9 +1,7 @@
-"""When a campaign may be sent: its life, and the hours in which promotions stay silent."""
-
-from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
+"""When a campaign may be sent: its life, and when what was approved becomes due."""
 
 from broadcaster.model import BadInput, Category, Refused
+from broadcaster.quiet_hours import promotion_hours
 from broadcaster.settings import Settings
 from broadcaster.store.clock import rfc3339
 
@@ -44,23 +42,10 @@ def release_at(settings: Settings, category: Category, times: tuple[int, int], n
     due = max(times[0], now)
     if category is not Category.PROMOTION:
         return due
-    due = _in_hours(settings, due)
+    due = promotion_hours(settings, due)
     if due >= times[1]:
         hours = f"{settings.promotion_from} to {settings.promotion_until}"
         raise Refused(
             "quiet-hours", f"a promotion is sent from {hours} only, and this one ends before: give it a later end"
         )
     return due
-
-
-def _in_hours(settings: Settings, at_ms: int) -> int:
-    zone = ZoneInfo(settings.timezone)
-    opens, closes = time.fromisoformat(settings.promotion_from), time.fromisoformat(settings.promotion_until)
-    moment = datetime.fromtimestamp(at_ms / 1000, zone)
-    here = moment.timetz().replace(tzinfo=None)
-    if opens < closes and opens <= here < closes:
-        return at_ms
-    if opens >= closes and (here >= opens or here < closes):  # hours that pass midnight
-        return at_ms
-    day = moment.date() if here < opens else moment.date() + timedelta(days=1)
-    return int(datetime.combine(day, opens, zone).timestamp() * 1000)

@@ -15,6 +15,7 @@ from broadcaster.deliver.outlets import outlet
 from broadcaster.deliver.records import read_chunk_record
 from broadcaster.installation import Installation
 from broadcaster.model import PRIORITY, BadInput, CampaignState, Category, Outcome
+from broadcaster.quiet_hours import promotion_hours
 from broadcaster.store import delivering, feeds
 from broadcaster.store.clock import now_ms
 from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed, Held, Result
@@ -100,6 +101,8 @@ class Worker:
                 now = now_ms(conn)
                 if sent:
                     self._record(conn, sent, now)
+                if self._silent(conn, chunk, now):
+                    return
                 campaign = delivering.campaign_now(conn, chunk.campaign_id)
                 start = self._next(conn, campaign, chunk, at, now)
                 if start is None:
@@ -114,6 +117,16 @@ class Worker:
                     window = self._claim(conn, chunk, campaign, span, now)
             sent = self._send(chunk, window) if window else None
             at = span[1] + 1
+
+    def _silent(self, conn: Connection, chunk: ChunkRow, now: int) -> bool:
+        """Quiet hours have begun since the approval: the rest of a promotion waits for the morning."""
+        if chunk.lane != Category.PROMOTION:
+            return False
+        opens = promotion_hours(self.inst.settings, now)
+        if opens <= now:
+            return False
+        delivering.reopen_chunk(conn, chunk.id, opens)
+        return True
 
     def _size(self, chunk: ChunkRow, pull: bool) -> int:
         return PULL_WINDOW if pull else self.inst.settings.window(chunk.lane)

@@ -1,7 +1,8 @@
 """The words of the pages: one catalogue per language, and which language a browser gets."""
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -69,6 +70,32 @@ class Words:
             return "–"
         whole = round(value)
         return self("unit.seconds", n=whole) if whole < 60 else self("unit.minutes", m=whole // 60, s=whole % 60)
+
+
+def by_language(text: str, languages: str) -> list[tuple[str, str]]:
+    """The paragraphs of a text with the language of each, so that a browser takes the right glyphs; neighbours together.
+
+    `languages` as a wording has them, "zh-CN+ko". A paragraph without Chinese or Korean letters goes with the one before.
+    """
+    named = languages.split("+")
+    if len(named) == 1:
+        return [(named[0], text)]
+    found: list[tuple[str, str]] = []
+    for block in text.split("\n\n"):
+        seen = _letters(block, named) or (found[-1][0] if found else named[0])
+        if found and found[-1][0] == seen:
+            found[-1] = (seen, f"{found[-1][1]}\n\n{block}")
+        else:
+            found.append((seen, block))
+    return found
+
+
+def _letters(block: str, named: Sequence[str]) -> str | None:
+    if "ko" in named and re.search("[\uac00-\ud7a3]", block):
+        return "ko"
+    if "zh-CN" in named and re.search("[\u4e00-\u9fff]", block):
+        return "zh-CN"
+    return "en" if "en" in named and re.search("[A-Za-z]", block) else None
 
 
 def chosen(asked: str | None, kept: str | None, accepted: str, usual: str) -> str:

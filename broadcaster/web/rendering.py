@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from broadcaster import __version__
 from broadcaster.people import may
-from broadcaster.web.languages import COOKIE, LANGUAGES, NAMES, Words, chosen
+from broadcaster.web.languages import COOKIE, LANGUAGES, NAMES, Words, by_language, chosen
 from broadcaster.web.who import Who
 
 PAGES = Path(__file__).parent / "pages"
@@ -22,7 +22,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.globals.update(LANGUAGES=LANGUAGES, NAMES=NAMES, VERSION=__version__)
+    made.globals.update(LANGUAGES=LANGUAGES, NAMES=NAMES, VERSION=__version__, by_language=by_language)
     return made
 
 

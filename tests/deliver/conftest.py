@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from broadcaster.bus.local import LocalBus
+from broadcaster.deliver import worker as worker_module
 from broadcaster.deliver.fanout import fan_out
 from broadcaster.deliver.runner import topics_of
 from broadcaster.deliver.sweep import sweep
@@ -202,6 +203,12 @@ def _deliveries(conn: Any, inst: Installation, planned: Planned, n: int, channel
             for k, cut in enumerate(cuts)
         ],
     )
+
+
+@pytest.fixture(autouse=True)
+def daytime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promotions may go: what a test proves must not depend on the hour at which it runs."""
+    monkeypatch.setattr(worker_module, "promotion_hours", lambda settings, now: now)
 
 
 @pytest.fixture

@@ -292,3 +292,28 @@ def test_an_exercise_never_enters_a_live_feed(plan: Any, inst: Installation) -> 
     assert planned.outcomes() == {"suppressed": 4}
     with inst.store.read() as conn:
         assert conn.execute(text("SELECT count(*) FROM feed_item")).scalar() == 0
+
+
+def test_a_promotion_stops_when_quiet_hours_begin_and_goes_on_in_the_morning(
+    plan: Any, inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(30, category="promotion")
+    tomorrow = worker_module.PULL_WINDOW * 10**10
+    monkeypatch.setattr(worker_module, "promotion_hours", lambda settings, now: tomorrow)
+    planned.carry_out()
+    assert planned.outcomes() == {"waiting": 30}
+    assert planned.ledger() == []
+    with inst.store.read() as conn:
+        assert conn.execute(text("SELECT due_at FROM chunk")).scalar() == tomorrow
+    monkeypatch.setattr(worker_module, "promotion_hours", lambda settings, now: now)
+    with inst.store.write() as conn:
+        conn.execute(text("UPDATE chunk SET due_at = 0"))
+    planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {"accepted": 30}
+
+
+def test_quiet_hours_do_not_hold_a_notice(plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(5)
+    monkeypatch.setattr(worker_module, "promotion_hours", lambda settings, now: now + 10**9)
+    planned.carry_out()
+    assert planned.outcomes() == {"accepted": 5}

@@ -13,7 +13,7 @@ HOUSES = ("broadcaster", "channels", "audio")
 
 # From the ground up: a room imports from its own floor and from those below it. A new room is entered here.
 FLOORS = (
-    {"model", "settings", "keys", "logs"},
+    {"model", "settings", "keys", "logs", "quiet_hours"},
     {"store"},
     {"installation", "bus"},
     {"people", "policy", "sign_in", "devices", "suppression", "audit"},

@@ -14,7 +14,7 @@ from jinja2 import nodes
 import broadcaster
 from broadcaster.compose.template_values import PREMISES_CATEGORIES
 from broadcaster.model import CampaignState, Category, Level, Mode, Outcome, Proof, Role
-from broadcaster.web.languages import LANGUAGES, Words, catalogue, chosen
+from broadcaster.web.languages import LANGUAGES, Words, by_language, catalogue, chosen
 from broadcaster.web.rendering import PAGES, environment
 from channels import CHANNELS
 
@@ -205,3 +205,10 @@ def test_times_and_figures_are_written_as_people_of_the_language_do() -> None:
     t = Words("zh-CN", "Asia/Shanghai")
     assert (t.number(48213), t.number(None), t.time(None), t.money(1250)) == ("48,213", "–", "–", "1.25")
     assert (t.seconds(59.4), t.seconds(75)) == ("59 秒", "1 分 15 秒")
+
+
+def test_a_text_in_two_languages_is_told_apart_by_its_letters() -> None:
+    assert by_language("一\n\n二", "zh-CN") == [("zh-CN", "一\n\n二")]
+    both = "一\n\n119\n\n둘\n\n셋 三"
+    assert by_language(both, "zh-CN+ko") == [("zh-CN", "一\n\n119"), ("ko", "둘\n\n셋 三")]
+    assert by_language("119\n\nFire", "zh-CN+en") == [("zh-CN", "119"), ("en", "Fire")]
