@@ -54,7 +54,9 @@ def unit_by_code(conn: Connection, code: str) -> int | None:
 
 def units(conn: Connection) -> list[tuple[str, str]]:
     """(code, name) of every unit."""
-    return [(str(code), str(name)) for code, name in conn.execute(select(unit.c.code, unit.c.name).order_by(unit.c.code))]
+    return [
+        (str(code), str(name)) for code, name in conn.execute(select(unit.c.code, unit.c.name).order_by(unit.c.code))
+    ]
 
 
 def places_of_unit(conn: Connection, unit_id: int) -> list[str]:
