@@ -20,7 +20,7 @@ _PACE = {"zh-CN": (0.36, 0.0, 0.3), "ko": (0.245, 0.1, 0.2), "en": (0.25, 0.35, 
 
 def estimate_seconds(parts: Sequence[tuple[str, str]], repeat: int = 2, chime: bool = True) -> float:
     """Seconds that a clip of `parts` (language, words as said) will last with its pauses, repeats and chimes."""
-    return clip_seconds([_words_seconds(lang, words) for lang, words in parts], repeat, chime)
+    return clip_seconds([words_seconds(lang, words) for lang, words in parts], repeat, chime)
 
 
 def clip_seconds(words: Sequence[float], repeat: int, chime: bool) -> float:
@@ -31,7 +31,8 @@ def clip_seconds(words: Sequence[float], repeat: int, chime: bool) -> float:
     return repeat * once + (repeat - 1) * AFTER_WORDS
 
 
-def _words_seconds(lang: str, words: str) -> float:
+def words_seconds(lang: str, words: str) -> float:
+    """Seconds that saying `words` once takes, without chime. Raises SpokenError for a language that nobody speaks here."""
     if lang not in _PACE:
         raise SpokenError("spoken-language", f"No speech in {lang!r}; languages: {', '.join(_PACE)}.", lang)
     syllable, comma, stop = _PACE[lang]

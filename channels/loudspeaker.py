@@ -5,16 +5,15 @@ files of 6 MB only (loudspeaker.md §1, §8). Refused is what lasts longer than 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from audio.errors import SpokenError
-from audio.spoken import LANGUAGES, spoken, syllables
+from audio.estimate import words_seconds
+from audio.spoken import LANGUAGES, spoken
 from channels.base import Answer, AnswerWord, Channel, Message, Problem, Size
 
-# Syllables a minute of espeak-ng at its outdoor pace; median of three announcements each. The clip tells the exact time.
-SYLLABLES_A_MINUTE: Mapping[str, float] = {"zh-CN": 165.0, "ko": 244.0, "en": 234.0}
-LONGEST_S = 145.5
+LONGEST_S = 144.0
 
 _HANGUL = re.compile("[\u3130-\u318f\uac00-\ud7a3]")
 _HAN = re.compile("[\u3400-\u9fff]")
@@ -39,7 +38,7 @@ class Loudspeaker(Channel):
         seconds, problems = 0.0, []
         for language, block in _blocks(text, wanted):
             try:
-                seconds += syllables(spoken(block, language), language) / SYLLABLES_A_MINUTE[language] * 60
+                seconds += words_seconds(language, spoken(block, language))
             except SpokenError as error:
                 problems.append(Problem(error.code, error.message, error.where))
         if seconds > LONGEST_S:
