@@ -43,7 +43,7 @@ class Loudspeaker(Channel):
                 problems.append(Problem(error.code, error.message, error.where))
         if seconds > LONGEST_S:
             problems.append(
-                Problem("too-long", f"{seconds:.0f} s, {LONGEST_S:.0f} s at most: shorten it", f"{seconds:.0f}")
+                Problem("too-long", f"{seconds:.1f} s, {LONGEST_S:.0f} s at most: shorten it", f"{seconds:.1f}")
             )
         return Size(seconds=round(seconds, 1), characters=len(text), problems=tuple(problems))
 
