@@ -51,8 +51,7 @@ def served(town: Any) -> Iterator[str]:
 
 @pytest.fixture
 def chromium(program: Any) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
     # A proxy of the environment must not stand between the browser and this machine.
     clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     with sync_playwright() as playwright:

@@ -166,6 +166,14 @@ def test_preview_shows_each_channel_and_keeps_nothing(signed_in: SignIn, town: A
     assert campaigns.listed(town.inst, _user(town.inst, "wang")) == []
 
 
+def test_a_picture_of_a_board_has_bounds(signed_in: SignIn) -> None:
+    author = signed_in("wang")
+    for format, status in (("128x32", 200), ("16384x16384", 422), ("x", 422), ("128x32/16/gb18030/dance", 422)):
+        answer = author.client.get("/preview/board.png", params={"text": "火", "format": format})
+        assert answer.status_code == status, format
+    assert author.client.get("/preview/board.png", params={"text": "x" * 2000}).status_code == 422
+
+
 def _user(inst: Installation, login: str) -> Any:
     from broadcaster.people import find_user
 
@@ -188,7 +196,7 @@ def test_what_is_wrong_leads_to_its_field_and_nothing_typed_is_lost(signed_in: S
     assert 'href="#mode"' in answer.text
     answer = author.send("/campaigns/new", {**wrong, "mode": "live"})
     assert answer.status_code == 422
-    assert 'href="#fact-ends"' in answer.text
+    assert '<a href="#fact-ends">到哪天止: 日期的先后不对</a>' in answer.text
     assert 'id="fact-ends"' in answer.text
     assert 'value="2027-05-31"' in answer.text
     assert 'value="春节后开业检查"' in answer.text

@@ -17,6 +17,7 @@ from channels.billboard.png import render_png
 
 router = APIRouter()
 MOST_TEXT = 1000
+MOST_PIXELS = 8_000_000  # diodes in one picture: more would take hundreds of megabytes
 
 
 @router.get("/campaigns/{campaign_id}/boards/{wording_id}.png")
@@ -43,7 +44,10 @@ def of_text(
 def _picture(request: Request, text: str, format: str, level: str | None) -> Response:
     try:
         board = BoardFormat.parse(format)
-        picture = render_png(board.fit(text), board.width, board.height, board.glyph, level)
+        layout = board.fit(text)
+        if board.width * board.height * len(layout.pages) > MOST_PIXELS:
+            raise BadInput("format", "this board is too large for a picture")
+        picture = render_png(layout, board.width, board.height, board.glyph, level)
     except FitError as error:
         raise BadInput(error.code, str(error)) from error
     headers = {"etag": f'"{hashlib.sha256(picture).hexdigest()[:32]}"', "cache-control": "private, no-cache"}

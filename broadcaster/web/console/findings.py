@@ -31,6 +31,7 @@ class FindingLine:
     message: str
     field: str
     channel: str = ""
+    fact: str = ""
 
 
 def findings_of(error: BroadcasterError | None, previews: Sequence[Mapping[str, Any]]) -> list[FindingLine]:
@@ -50,7 +51,7 @@ def _line(problem: Mapping[str, Any]) -> FindingLine:
     code, channel = str(problem.get("code", "")), str(problem.get("channel", ""))
     fact = problem.get("fact")
     field = f"fact-{fact}" if fact else f"preview-{channel}" if channel else _field(code)
-    return FindingLine(code, str(problem.get("message", "")), field, channel)
+    return FindingLine(code, str(problem.get("message", "")), field, channel, str(fact or ""))
 
 
 def _field(code: str) -> str:
