@@ -125,8 +125,15 @@ def _planned(inst: Installation, user: User, campaign: Campaign, templates: Temp
 
 
 def bounds_of(inst: Installation, user: User) -> tuple[str, ...]:
-    """The places that a user may send to: those of their unit; () = everywhere, for administrators and users of no unit."""
-    return () if user.unit_id is None or Role.ADMINISTRATOR in user.roles else places_of(inst, user)
+    """The places that a user may send to: those of their unit; () = everywhere, for administrators and users of no unit.
+
+    Raises Refused for a unit without places: no places must never read as everywhere.
+    """
+    if user.unit_id is None or Role.ADMINISTRATOR in user.roles:
+        return ()
+    if not (places := places_of(inst, user)):
+        raise Refused("unit-without-places", f"your unit {user.unit_name} has no places: ask an administrator")
+    return places
 
 
 def _people(conn: Connection, campaign: Campaign) -> Iterable[Selected]:

@@ -216,3 +216,12 @@ def test_progress_ends_at_all_that_is_planned(town: Any) -> None:
     told: list[tuple[int, int]] = []
     campaigns.submit(town.inst, town.author, town.created().id, lambda done, of: told.append((done, of)))
     assert told[-1] == (18, 18)
+
+
+def test_a_unit_without_places_sends_nowhere_instead_of_everywhere(town: Any) -> None:
+    draft = campaigns.create(town.inst, town.villager, town.draft(selection=Selection(places=("2224",))))
+    with town.inst.store.write() as conn:
+        conn.exec_driver_sql("DELETE FROM unit_place")
+    with pytest.raises(Refused) as refused:
+        campaigns.submit(town.inst, town.villager, draft.id)
+    assert refused.value.code == "unit-without-places"
