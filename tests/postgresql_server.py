@@ -75,7 +75,12 @@ class Server:
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
-            [self._programs / program, *words], cwd=self.folder, capture_output=True, text=True, check=False, **self._account
+            [self._programs / program, *words],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._account,
         )  # type: ignore[call-overload]
         if done.returncode:
             raise NoServer(f"{program} ended with {done.returncode}: {done.stderr[-1000:]}")

@@ -86,11 +86,12 @@ class Store:
         self.dialect = engine.dialect.name
         # Threads of one process would otherwise wait for each other in SQLite's own sleeping back-off, up to 100 ms a turn.
         self._turn = threading.Lock()
+        self._reading = self._writing = engine
         if self.dialect == "sqlite":
-            self._reading, self._writing = engine, engine.execution_options(begin="IMMEDIATE")
+            self._writing = engine.execution_options(begin="IMMEDIATE")
         else:
             view: Any = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            self._reading, self._writing = engine.execution_options(**view), engine
+            self._reading = engine.execution_options(**view)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -162,7 +163,8 @@ def open_store(url: str) -> Store:
         case "postgresql" | "postgres":
             return _postgresql(parsed)
     raise BadInput(
-        "database-url", f"{parsed.get_backend_name()} is no database that can be used: sqlite:///... or postgresql://..."
+        "database-url",
+        f"{parsed.get_backend_name()} is no database that can be used: sqlite:///... or postgresql://...",
     )
 
 
