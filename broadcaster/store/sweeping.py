@@ -88,13 +88,8 @@ def forget_lost(conn: Connection, lane: str, before: int) -> int:
     found = run(
         conn,
         "UPDATE chunk SET published_at = NULL WHERE lane = ? AND finished_at IS NULL AND due_at IS NOT NULL "
-<<<<<<< HEAD
         "AND published_at < ? AND NOT EXISTS "
         "(SELECT 1 FROM lease WHERE lease.campaign_id = chunk.campaign_id AND lease.chunk_id = chunk.id)",
-=======
-        "AND published_at < ? AND NOT EXISTS (SELECT 1 FROM lease "
-        "WHERE lease.campaign_id = chunk.campaign_id AND lease.chunk_id = chunk.id)",
->>>>>>> 729166c (Delivery on PostgreSQL: one order of locks, counters written once a transaction, bulk writing by COPY)
         lane,
         before,
     )
