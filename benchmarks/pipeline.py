@@ -26,6 +26,8 @@ from broadcaster.installation import Installation, initialise
 from broadcaster.people import find_user
 from broadcaster.store import delivering
 from broadcaster.store.clock import now_ms
+from broadcaster.store.counters import counting
+from broadcaster.store.recording import Held, record_accepted
 from channels.base import ACCEPTED, Message
 
 
@@ -90,14 +92,13 @@ def one_by_one(inst: Installation, most: int) -> float:
     assert chunk is not None
     begun = time.perf_counter()
     for n in range(1, most + 1):
-        with inst.store.write() as conn:
+        with inst.store.write() as conn, counting(conn, chunk.campaign_id) as turn:
             now = now_ms(conn)
             lease = delivering.new_lease(conn, chunk, (n, n), "bench", now + 30_000)
-            rows = delivering.claim(conn, lease, chunk.campaign_id, (n, n), now)
-        with inst.store.write() as conn:
+            rows = delivering.claim(turn, lease, (n, n), now)
+        with inst.store.write() as conn, counting(conn, chunk.campaign_id) as turn:
             delivering.end_lease(conn, lease)
-            held = delivering.Held(lease, chunk.campaign_id, "none")
-            delivering.record_accepted(conn, held, rows, now_ms(conn))
+            record_accepted(turn, Held(lease, "none"), rows, now_ms(conn))
     return most / (time.perf_counter() - begun)
 
 

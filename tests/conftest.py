@@ -1,16 +1,24 @@
 """What every test may ask for, and the rule that a continuous-integration run skips nothing."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postgresql_server import TEMPLATE, NoServer, Server
 
 from broadcaster.installation import Installation, initialise
 from broadcaster.settings import in_ci
+from broadcaster.store.engine import open_store
+from broadcaster.store.migrate import migrate
 
 TEST_DATA = "BROADCASTER_TEST_DATA"
+# Folders whose tests run on both databases; the others stay on SQLite, for time.
+ON_BOTH = {"store", "deliver", "compose", "reach", "bus"}
+DATABASES = ("sqlite", "postgresql")
+_numbers = itertools.count(1)
 
 
 class NothingIsSkipped:
@@ -50,10 +58,50 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(NothingIsSkipped(), "nothing-is-skipped")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whoever works on an installation does so on every database; @pytest.mark.database("sqlite") names the only one."""
+    if "database" not in metafunc.fixturenames:
+        return
+    named = [name for mark in metafunc.definition.iter_markers("database") for name in mark.args]
+    both = metafunc.definition.path.parent.name in ON_BOTH
+    metafunc.parametrize("database", named or (DATABASES if both else DATABASES[:1]), indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A real PostgreSQL server, with a database of the newest schema that others are copied from."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    try:
+        server = Server()
+    except NoServer as error:
+        pytest.skip(str(error))
+    try:
+        server.execute(f"CREATE DATABASE {TEMPLATE}")
+        store = open_store(server.url(TEMPLATE))
+        migrate(store)
+        store.close()
+        yield server
+    finally:
+        server.stop()
+
+
 @pytest.fixture
-def inst(tmp_path: Path) -> Iterator[Installation]:
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty database of the newest schema; "" = the SQLite file of the home folder."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server: Server = request.getfixturevalue("postgresql")
+    name = f"t{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield server.url(name)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def inst(tmp_path: Path, database: str) -> Iterator[Installation]:
     """A fresh installation in a folder of its own."""
-    made = initialise(home=tmp_path / "home")
+    made = initialise(home=tmp_path / "home", database_url=database)
     yield made
     made.close()
 

@@ -13,7 +13,8 @@ from broadcaster.installation import Installation
 from broadcaster.model import CAMPAIGN_MOVES, OUTCOME_MOVES, CampaignState, Outcome, Refused
 from broadcaster.reach.counts import recount
 from broadcaster.store import delivering, receipts, schema, sweeping
-from broadcaster.store.delivering import Held, Result
+from broadcaster.store.counters import Turn, counting
+from broadcaster.store.recording import Held, Result, record_results
 
 NOW = 2_000_000_000_000
 
@@ -134,14 +135,20 @@ def one_delivery(inst: Installation, outcome: Outcome, category: str) -> OneDeli
 Writer = Callable[[Connection, OneDelivery], object]
 
 
+def in_turn(work: Callable[[Turn, OneDelivery], object]) -> Writer:
+    def write(conn: Connection, one: OneDelivery) -> None:
+        with counting(conn, one.campaign) as turn:
+            work(turn, one)
+
+    return write
+
+
 def labelled(outcome: Outcome) -> Writer:
-    return lambda conn, one: delivering.label(conn, one.campaign, (1, 1), outcome, "t")
+    return in_turn(lambda turn, _: delivering.label(turn, (1, 1), outcome, "t"))
 
 
 def resulted(outcome: Outcome) -> Writer:
-    return lambda conn, one: delivering.record_results(
-        conn, Held(one.lease, one.campaign, "spool"), [Result(1, outcome)], NOW
-    )
+    return in_turn(lambda turn, one: record_results(turn, Held(one.lease, "spool"), [Result(1, outcome)], NOW))
 
 
 def received(word: Outcome) -> Writer:
@@ -149,10 +156,6 @@ def received(word: Outcome) -> Writer:
         receipts.store(conn, [receipts.Receipt("p", f"k{one.campaign}", one.campaign, 1, word, None, "{}")], NOW)
 
     return write
-
-
-def claimed(conn: Connection, one: OneDelivery) -> None:
-    delivering.claim(conn, one.lease, one.campaign, (1, 1), NOW)
 
 
 def judged(conn: Connection, one: OneDelivery) -> None:
@@ -164,8 +167,8 @@ WRITERS: dict[str, Writer] = {
     **{f"label {word}": labelled(word) for word in (Outcome.EXPIRED, Outcome.CANCELLED)},
     **{f"answer {word}": resulted(word) for word in OUTCOME_MOVES[Outcome.SENDING]},
     **{f"receipt {word}": received(word) for word in Outcome},
-    "suppress": lambda conn, one: delivering.suppress(conn, one.campaign, (1, 1), ("never",)),
-    "claim": claimed,
+    "suppress": in_turn(lambda turn, _: delivering.suppress(turn, (1, 1), ("never",))),
+    "claim": in_turn(lambda turn, one: delivering.claim(turn, one.lease, (1, 1), NOW)),
     "sweep": judged,
 }
 

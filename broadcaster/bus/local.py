@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from broadcaster.bus import Record
 from broadcaster.store import records
 from broadcaster.store.clock import now_ms
@@ -20,23 +22,28 @@ class LocalBus:
 
     def publish(self, given: Sequence[Record]) -> None:
         """Keeps records in one transaction."""
-        with self._store.write() as conn:
+
+        def put(conn: Connection) -> None:
             now = now_ms(conn)
             records.put(conn, [(r.topic, r.key, r.value, records.headers_text(r.headers), now) for r in given])
+
+        self._store.transact(put)
 
     def take(self, topics: Sequence[str], who: str, most: int) -> list[Record]:
         """The oldest free records, held for HOLD_MS."""
         with self._store.read() as conn:
             if not records.any_free(conn, topics, now_ms(conn)):
                 return []
-        with self._store.write() as conn:
+
+        def take(conn: Connection) -> list[Record]:
             now = now_ms(conn)
             return [_record(row) for row in records.take(conn, topics, who, (now, now + HOLD_MS), most)]
 
+        return self._store.transact(take)
+
     def done(self, given: Sequence[Record]) -> None:
         """Removes them."""
-        with self._store.write() as conn:
-            records.remove(conn, [int(r.position) for r in given])
+        self._store.transact(lambda conn: records.remove(conn, sorted(int(r.position) for r in given)))
 
     def tail(self, topic: str, after: str) -> list[Record]:
         """Rows behind a position."""

@@ -1,8 +1,10 @@
 """Released chunks to the bus. The chunk row is outbox, poll index and sweep in one."""
 
+from collections.abc import Sequence
 from threading import Event
 
 import structlog
+from sqlalchemy import Connection
 
 from broadcaster.bus import Bus
 from broadcaster.deliver.records import chunk_record
@@ -10,6 +12,7 @@ from broadcaster.installation import Installation
 from broadcaster.model import Category, Unavailable
 from broadcaster.store import delivering, sweeping
 from broadcaster.store.clock import now_ms
+from broadcaster.store.sweeping import DueChunk
 
 log = structlog.get_logger(__name__)
 
@@ -30,12 +33,16 @@ def _lane(inst: Installation, bus: Bus, lane: Category) -> int:
     if not due:
         return 0
     bus.publish([chunk_record(inst.keys, chunk) for chunk in due])
-    with inst.store.write() as conn:
-        now = now_ms(conn)
-        sweeping.mark_published(conn, [chunk.id for chunk in due], now)
-        for campaign_id in sorted({chunk.campaign_id for chunk in due}):
-            delivering.mark_running(conn, campaign_id, now)
+    inst.store.transact(lambda conn: _announced(conn, due))
     return len(due)
+
+
+def _announced(conn: Connection, due: Sequence[DueChunk]) -> None:
+    """Campaigns before chunks: the order in which workers lock them."""
+    now = now_ms(conn)
+    for campaign_id in sorted({chunk.campaign_id for chunk in due}):
+        delivering.mark_running(conn, campaign_id, now)
+    sweeping.mark_published(conn, sorted(chunk.id for chunk in due), now)
 
 
 def run(inst: Installation, bus: Bus, stop: Event) -> None:

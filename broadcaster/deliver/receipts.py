@@ -79,15 +79,19 @@ def fold(inst: Installation) -> int:
     with inst.store.read() as conn:
         if not receipts.any_open(conn):
             return 0
-    with inst.store.write() as conn:
-        rows = receipts.open_receipts(conn, BATCH)
-        tallies: dict[int, Tally] = {}
-        now = wall_ms()
-        for row in rows:
-            _fold_one(conn, row, tallies.setdefault(row.campaign_id, Tally()), now)
-        for campaign_id, tally in sorted(tallies.items()):
-            tally.write(conn, campaign_id)
-        receipts.mark_folded(conn, [row.id for row in rows], now)
+    return inst.store.transact(_fold)
+
+
+def _fold(conn: Connection) -> int:
+    rows = receipts.open_receipts(conn, BATCH)
+    tallies: dict[int, Tally] = {}
+    now = wall_ms()
+    # In order of the deliveries, as everybody who locks several of them; what one delivery is told stays in its own order.
+    for row in sorted(rows, key=lambda r: (r.campaign_id, r.n, r.id)):
+        _fold_one(conn, row, tallies.setdefault(row.campaign_id, Tally()), now)
+    receipts.mark_folded(conn, [row.id for row in rows], now)
+    for campaign_id, tally in sorted(tallies.items()):
+        tally.write(conn, campaign_id, "receipts")
     return len(rows)
 
 

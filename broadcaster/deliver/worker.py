@@ -1,9 +1,10 @@
 """One chunk after another: claim a window, send it, record what came of it. The claim is written before the send."""
 
 import json
+import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 import structlog
@@ -14,11 +15,13 @@ from broadcaster.deliver import pace
 from broadcaster.deliver.outlets import outlet
 from broadcaster.deliver.records import read_chunk_record
 from broadcaster.installation import Installation
-from broadcaster.model import PRIORITY, BadInput, CampaignState, Category, Outcome
+from broadcaster.model import PRIORITY, BadInput, CampaignState, Category, Outcome, Unavailable
 from broadcaster.quiet_hours import promotion_hours
-from broadcaster.store import delivering, feeds
+from broadcaster.store import delivering, feeds, recording
 from broadcaster.store.clock import now_ms
-from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed, Held, Result
+from broadcaster.store.counters import Turn, counting
+from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
+from broadcaster.store.recording import Held, Result
 from broadcaster.store.records import bury
 from broadcaster.suppression import classes_for
 from channels.base import Answer, AnswerWord, Channel, Message
@@ -49,6 +52,25 @@ class Sent:
     provider: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How far one pass over a chunk has come. Its owner is named anew for each, so that its claims are told from all others."""
+
+    chunk: ChunkRow
+    owner: str
+    at: int
+    sent: Sent | None = None  # the last window and its answers, to be recorded with the next claim
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one transaction came to: a window to send (none: nothing there, or a feed that holds it already), and what is next."""
+
+    window: Window | None
+    at: int
+
+
+AWAY_SECONDS = 2.0  # between tries while the database is away
 NOT_SENT = Answer(AnswerWord.RETRY, reason="not-sent", after_s=0.0)
 
 
@@ -64,11 +86,13 @@ class Worker:
     def run(self, stop: Event) -> None:
         """Works until told to stop; what is under way is finished and recorded first."""
         self._stop = stop
-        while not stop.is_set():
-            if not self.step():
-                stop.wait(self.inst.settings.poll_seconds)
-        for channel in self._outlets.values():
-            channel.close()
+        try:
+            while not stop.is_set():
+                if not self.step():
+                    stop.wait(self.inst.settings.poll_seconds)
+        finally:
+            for channel in self._outlets.values():
+                channel.close()
 
     def step(self) -> bool:
         """Takes one record and carries it out. False where there was none."""
@@ -82,8 +106,8 @@ class Worker:
             chunk_id = read_chunk_record(self.inst.keys, record)
         except BadInput as error:
             log.warning("record_refused", code=error.code, topic=record.topic, position=record.position)
-            with self.inst.store.write() as conn:
-                bury(conn, f"{record.topic}/{record.position}", error.code, record.value, now_ms(conn))
+            where, code = f"{record.topic}/{record.position}", error.code
+            self.inst.store.transact(lambda conn: bury(conn, where, code, record.value, now_ms(conn)))
         else:
             with self.inst.store.read() as conn:
                 chunk = delivering.chunk_row(conn, chunk_id)
@@ -93,30 +117,59 @@ class Worker:
 
     def chunk(self, chunk: ChunkRow) -> None:
         """All windows of a chunk. A window's outcomes are recorded in the transaction that claims the next one."""
-        pull = chunk.channel in ("loudspeaker", "billboard")
-        sent: Sent | None = None
-        at = chunk.first
+        self._start(chunk)
+        going = Pass(chunk, f"{self.name}/{secrets.token_hex(4)}", chunk.first)
+        while step := self._durably(going):
+            sent = self._send(chunk, step.window) if step.window else None
+            going = replace(going, at=step.at, sent=sent)
+        self._end(chunk)
+
+    def _start(self, chunk: ChunkRow) -> None:
+        with self.inst.store.read() as conn:
+            starts = delivering.starts(conn, chunk.campaign_id)
+        if starts:
+            self.inst.store.transact(lambda conn: delivering.mark_running(conn, chunk.campaign_id, now_ms(conn)))
+
+    def _end(self, chunk: ChunkRow) -> None:
+        with self.inst.store.read() as conn:
+            quiet = chunk.campaign_id in delivering.quiet_campaigns(conn)
+        if quiet:
+            self.inst.store.transact(lambda conn: delivering.end_campaign(conn, chunk.campaign_id, now_ms(conn)))
+
+    def _durably(self, going: Pass) -> Step | None:
+        """The next transaction of a pass. While the database is away the answers of the last window wait here, not in doubt."""
+        doubt = False
         while True:
-            with self.inst.store.write() as conn:
-                now = now_ms(conn)
-                if sent:
-                    self._record(conn, sent, now)
-                if self._silent(conn, chunk, now):
-                    return
-                campaign = delivering.campaign_now(conn, chunk.campaign_id)
-                start = self._next(conn, campaign, chunk, at, now)
-                if start is None:
-                    delivering.close_chunk(conn, chunk, now)
-                    return
-                span = (start, min(chunk.last, start + self._size(chunk, pull) - 1))
-                assert campaign is not None
-                if pull:
-                    self._publish(conn, chunk, campaign, span)
-                    sent, window = None, None
-                else:
-                    window = self._claim(conn, chunk, campaign, span, now)
-            sent = self._send(chunk, window) if window else None
-            at = span[1] + 1
+            try:
+                return self.inst.store.transact(lambda conn: self._turn(conn, going, doubt))  # noqa: B023  run at once
+            except Unavailable as error:
+                log.warning("worker_waits", code=error.code, message=error.message)
+                if self._stop.wait(AWAY_SECONDS):
+                    raise
+            doubt = True  # the commit may have come through before its answer was lost
+
+    def _turn(self, conn: Connection, going: Pass, doubt: bool) -> Step | None:
+        """Records the last window and claims the next. May be run again: it keeps nothing but what it returns."""
+        chunk, now = going.chunk, now_ms(conn)
+        with counting(conn, chunk.campaign_id, self.name) as turn:
+            if doubt:
+                delivering.release(turn, going.owner, going.sent.window.lease if going.sent else 0)
+            if going.sent:
+                self._record(turn, going.sent, now)
+            if self._silent(conn, chunk, now):
+                return None
+            campaign = delivering.campaign_now(conn, chunk.campaign_id)
+            start = self._next(turn, campaign, going, now)
+            if campaign is None or start is None:
+                delivering.close_chunk(conn, chunk, now)
+                return None
+            pull = chunk.channel in ("loudspeaker", "billboard")
+            span = (start, min(chunk.last, start + self._size(chunk, pull) - 1))
+            window = self._claim(turn, going, campaign, span)
+            if window and pull:
+                self._publish(turn, window)
+                window = None
+        return Step(window, span[1] + 1)
 
     def _silent(self, conn: Connection, chunk: ChunkRow, now: int) -> bool:
         """Quiet hours have begun since the approval: the rest of a promotion waits for the morning."""
@@ -131,36 +184,36 @@ class Worker:
     def _size(self, chunk: ChunkRow, pull: bool) -> int:
         return PULL_WINDOW if pull else self.inst.settings.window(chunk.lane)
 
-    def _next(self, conn: Connection, campaign: CampaignNow | None, chunk: ChunkRow, at: int, now: int) -> int | None:
-        if campaign is None or self._stop.is_set() or at > chunk.last:
+    def _next(self, turn: Turn, campaign: CampaignNow | None, going: Pass, now: int) -> int | None:
+        if campaign is None or self._stop.is_set() or going.at > going.chunk.last:
             return None
-        rest = (at, chunk.last)
+        rest = (going.at, going.chunk.last)
         if campaign.state == CampaignState.CANCELLED:
-            delivering.label(conn, campaign.id, rest, Outcome.CANCELLED, "campaign-cancelled")
+            delivering.label(turn, rest, Outcome.CANCELLED, "campaign-cancelled")
         if not campaign.sendable:
             return None
         if campaign.expires_at <= now:
-            delivering.label(conn, campaign.id, rest, Outcome.EXPIRED, "campaign-expired")
+            delivering.label(turn, rest, Outcome.EXPIRED, "campaign-expired")
             return None
-        return delivering.next_waiting(conn, campaign.id, rest, now)
+        return delivering.next_waiting(turn.conn, campaign.id, rest, now)
 
-    def _claim(
-        self, conn: Connection, chunk: ChunkRow, campaign: CampaignNow, span: tuple[int, int], now: int
-    ) -> Window | None:
+    def _claim(self, turn: Turn, going: Pass, campaign: CampaignNow, span: tuple[int, int]) -> Window | None:
         seconds = self.inst.settings.lease_seconds
-        started = time.monotonic()
-        delivering.mark_running(conn, campaign.id, now)
-        delivering.suppress(conn, campaign.id, span, classes_for(campaign.category))
-        lease = delivering.new_lease(conn, chunk, span, self.name, now + int(seconds * 1000))
-        rows = delivering.claim(conn, lease, campaign.id, span, now)
+        started, now = time.monotonic(), now_ms(turn.conn)
+        delivering.suppress(turn, span, classes_for(campaign.category))
+        lease = delivering.new_lease(turn.conn, going.chunk, span, going.owner, now + int(seconds * 1000))
+        rows = delivering.claim(turn, lease, span, now)
         if not rows:
-            delivering.end_lease(conn, lease)
+            delivering.end_lease(turn.conn, lease)
             return None
         return Window(lease, campaign, rows, started + seconds * LEASE_MARGIN)
 
     def _send(self, chunk: ChunkRow, window: Window) -> Sent:
         channel = self._outlet(window.campaign.mode, chunk.channel)
-        messages = self._messages(window)
+        try:
+            messages = self._messages(window)
+        except Unavailable:  # the wordings could not be read: nobody was sent anything
+            return Sent(window, [NOT_SENT] * len(window.rows), channel.settings.provider)
         if channel.settings.provider == "spool":
             return Sent(window, channel.send(messages), "spool")
         answers: list[Answer] = []
@@ -176,8 +229,11 @@ class Worker:
             return False
         if fresh:
             return True
-        with self.inst.store.read() as conn:
-            return delivering.still(conn, window.campaign.id, window.campaign.epoch)
+        try:
+            with self.inst.store.read() as conn:
+                return delivering.still(conn, window.campaign.id, window.campaign.epoch)
+        except Unavailable:  # it may have been cancelled; the answers that are there are kept
+            return False
 
     def _messages(self, window: Window) -> list[Message]:
         campaign = window.campaign
@@ -196,19 +252,19 @@ class Worker:
             for row in window.rows
         ]
 
-    def _record(self, conn: Connection, sent: Sent, now: int) -> None:
+    def _record(self, turn: Turn, sent: Sent, now: int) -> None:
         window = sent.window
-        held = Held(window.lease, window.campaign.id, sent.provider)
-        stands = delivering.end_lease(conn, window.lease)
+        held = Held(window.lease, sent.provider)
+        stands = delivering.end_lease(turn.conn, window.lease)
         usual = all(a.word is AnswerWord.ACCEPTED and a.ref is None for a in sent.answers)
         if stands and usual:
-            delivering.record_accepted(conn, held, window.rows, now)
+            recording.record_accepted(turn, held, window.rows, now)
             return
         results = [
             self._result(window.campaign, row, answer, now)
             for row, answer in zip(window.rows, sent.answers, strict=True)
         ]
-        taken = delivering.record_results(conn, held, results, now)
+        taken = recording.record_results(turn, held, results, now)
         if taken < len(results):
             log.warning("window_judged_before_its_answer", campaign_id=window.campaign.id, late=len(results) - taken)
 
@@ -238,24 +294,21 @@ class Worker:
         due = now + pace.pause_ms(self.inst.settings, row.attempt, answer.after_s)
         return Result(row.n, Outcome.WAITING, *said, due_at=min(due, campaign.expires_at))
 
-    def _publish(self, conn: Connection, chunk: ChunkRow, campaign: CampaignNow, span: tuple[int, int]) -> None:
-        now = now_ms(conn)
-        window = self._claim(conn, chunk, campaign, span, now)
-        if window is None:
-            return
+    def _publish(self, turn: Turn, window: Window) -> None:
+        campaign, now = window.campaign, now_ms(turn.conn)
         priority = PRIORITY[Category(campaign.category)]
         head = (campaign.id, campaign.mode, priority, now, campaign.expires_at)
         items = [feeds.NewItem(row.recipient_id, row.n, row.wording_id) for row in window.rows]
-        there = feeds.put(conn, head, items, now)
-        delivering.end_lease(conn, window.lease)
-        held = Held(window.lease, campaign.id, "feed")
+        there = feeds.put(turn.conn, head, items, now)
+        delivering.end_lease(turn.conn, window.lease)
+        held = Held(window.lease, "feed")
         rows = [row for row in window.rows if row.recipient_id in there]
         if len(rows) == len(window.rows):
-            delivering.record_accepted(conn, held, rows, now)
+            recording.record_accepted(turn, held, rows, now)
         else:
             results = [_feed_result(row, row.recipient_id in there, campaign.mode) for row in window.rows]
-            delivering.record_results(conn, held, results, now)
-        delivering.add_published(conn, campaign.id, rows)
+            recording.record_results(turn, held, results, now)
+        recording.add_published(turn, window.lease, rows)
 
     def _outlet(self, mode: str, kind: str) -> Channel:
         if (mode, kind) not in self._outlets:

@@ -1,6 +1,9 @@
-"""Counters: changed in the same transaction as the rows they count, touched in order of their key."""
+"""Counters: changed in the same transaction as the rows they count, once, at its end, in order of their key."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from zlib import crc32
 
 from sqlalchemy import Connection
 
@@ -10,6 +13,9 @@ _ADD = (
     "INSERT INTO counter (campaign_id, cut_id, word, shard, n) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (campaign_id, cut_id, word, shard) DO UPDATE SET n = counter.n + excluded.n"
 )
+
+
+SHARDS = 16  # rows of one counter on PostgreSQL, so that workers of one campaign do not wait for each other's commit
 
 
 class Tally:
@@ -27,11 +33,33 @@ class Tally:
         """n more (or fewer) of a word."""
         self._by[cut, word] = self._by.get((cut, word), 0) + n
 
-    def write(self, conn: Connection, campaign_id: int, shard: int = 0) -> None:
-        """Adds the differences to the stored counters."""
+    def write(self, conn: Connection, campaign_id: int, who: str = "") -> None:
+        """Adds the differences to the stored counters, in the shard of `who`. SQLite, with one writer, has one shard."""
+        shard = 0 if conn.dialect.name == "sqlite" else crc32(who.encode()) % SHARDS
         rows = [(campaign_id, cut, word, shard, n) for (cut, word), n in sorted(self._by.items()) if n]
         run_many(conn, _ADD, rows)
         self._by.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one transaction does to one campaign; the counters that it moves are gathered beside it."""
+
+    conn: Connection
+    campaign_id: int
+    tally: Tally = field(default_factory=Tally)
+
+
+@contextmanager
+def counting(conn: Connection, campaign_id: int, who: str = "") -> Iterator[Turn]:
+    """A turn of `who`; its counters are written when the block ends.
+
+    Once and last: two transactions that touch the same counters then do it in one order, hold them only until their commit, and
+    what a window leaves and enters again (`sending`) is not written at all.
+    """
+    turn = Turn(conn, campaign_id)
+    yield turn
+    turn.tally.write(conn, campaign_id, who)
 
 
 def totals(conn: Connection, campaign_id: int) -> Mapping[str, int]:

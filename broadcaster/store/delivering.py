@@ -1,14 +1,18 @@
-"""The claim and what follows it: the only door to a send, and the only writers of an outcome."""
+"""The claim: the only door to a send.
 
-from collections.abc import Iterable, Sequence
+Order of locks on PostgreSQL, in every transaction: lease, own rows in `sending`, campaign, waiting rows in order of n, chunk,
+counters. A campaign's row is taken in the mode that is needed at the end, because two who share it cannot both raise it.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
-from broadcaster.model import PROOF_BITS, CampaignState, Outcome, Proof
-from broadcaster.store.counters import Tally
-from broadcaster.store.driver import locking, run, run_many
+from broadcaster.model import CampaignState, Outcome
+from broadcaster.store.counters import Turn
+from broadcaster.store.driver import locking, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +62,6 @@ class Claimed:
     address_sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The lease under which outcomes are recorded, and who carried the messages."""
-
-    lease: int
-    campaign_id: int
-    provider: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What becomes of one claimed delivery. `outcome` waiting = try again at `due_at`."""
-
-    n: int
-    outcome: Outcome
-    answer: str = "accepted"
-    provider_ref: str | None = None
-    reason: str | None = None
-    detail: str | None = None
-    due_at: int = 0
-
-
 def campaign_now(conn: Connection, campaign_id: int) -> CampaignNow | None:
     """The campaign as it stands in this transaction; None where there is none."""
     statement = "SELECT id, state, mode, category, epoch, revision, expires_at FROM campaign WHERE id = ?"
@@ -97,8 +79,13 @@ def chunk_row(conn: Connection, chunk_id: int) -> ChunkRow | None:
     return ChunkRow(*row) if row else None
 
 
+def starts(conn: Connection, campaign_id: int) -> bool:
+    """Whether a campaign is approved and nobody has begun to carry it out."""
+    return run(conn, "SELECT state FROM campaign WHERE id = ?", campaign_id).scalar() == CampaignState.APPROVED
+
+
 def mark_running(conn: Connection, campaign_id: int, now: int) -> None:
-    """The first claim or publication of an approved campaign starts it."""
+    """The first look at a chunk, or publication, of an approved campaign starts it. Never under the claim's shared lock."""
     run(
         conn,
         "UPDATE campaign SET state = 'running', started_at = ? WHERE id = ? AND state = 'approved'",
@@ -107,42 +94,38 @@ def mark_running(conn: Connection, campaign_id: int, now: int) -> None:
     )
 
 
-def label(conn: Connection, campaign_id: int, span: tuple[int, int], outcome: Outcome, reason: str) -> int:
+def label(turn: Turn, span: tuple[int, int], outcome: Outcome, reason: str) -> int:
     """Gives waiting deliveries that must not go their outcome, with counters. Returns how many."""
     rows = run(
-        conn,
+        turn.conn,
         "UPDATE delivery SET outcome = ?, reason = ? "
         "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' RETURNING cut_id",
         outcome,
         reason,
-        campaign_id,
+        turn.campaign_id,
         *span,
     ).all()
-    tally = Tally()
     for (cut,) in rows:
-        tally.move(cut, Outcome.WAITING, outcome)
-    tally.write(conn, campaign_id)
+        turn.tally.move(cut, Outcome.WAITING, outcome)
     return len(rows)
 
 
-def suppress(conn: Connection, campaign_id: int, span: tuple[int, int], classes: Sequence[str]) -> int:
+def suppress(turn: Turn, span: tuple[int, int], classes: Sequence[str]) -> int:
     """Labels waiting deliveries of suppressed or inactive recipients. Returns how many."""
     places = ", ".join("?" for _ in classes)
     rows = run(
-        conn,
+        turn.conn,
         "UPDATE delivery SET outcome = 'suppressed', reason = 'opted-out' "
         "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' "
         "AND EXISTS (SELECT 1 FROM recipient r WHERE r.id = delivery.recipient_id AND (NOT r.active "
         f"OR EXISTS (SELECT 1 FROM suppression s WHERE s.address_key = r.address_key AND s.class IN ({places})))) "
         "RETURNING cut_id",
-        campaign_id,
+        turn.campaign_id,
         *span,
         *classes,
     ).all()
-    tally = Tally()
     for (cut,) in rows:
-        tally.move(cut, Outcome.WAITING, Outcome.SUPPRESSED)
-    tally.write(conn, campaign_id)
+        turn.tally.move(cut, Outcome.WAITING, Outcome.SUPPRESSED)
     return len(rows)
 
 
@@ -175,19 +158,17 @@ _CLAIM = {
 }
 
 
-def claim(conn: Connection, lease: int, campaign_id: int, span: tuple[int, int], now: int) -> list[Claimed]:
+def claim(turn: Turn, lease: int, span: tuple[int, int], now: int) -> list[Claimed]:
     """Waiting and due deliveries of a range become `sending` under the lease. In order of n."""
-    dialect = conn.dialect.name
+    dialect, campaign_id = turn.conn.dialect.name, turn.campaign_id
     if dialect == "sqlite":
         values: tuple[Any, ...] = (lease, campaign_id, *span, now)
     else:
         values = (lease, campaign_id, campaign_id, *span, now, *span)
-    rows = run(conn, _CLAIM[dialect], *values).all()
+    rows = run(turn.conn, _CLAIM[dialect], *values).all()
     claimed = sorted((Claimed(*row) for row in rows), key=lambda c: c.n)
-    tally = Tally()
     for one in claimed:
-        tally.move(one.cut_id, Outcome.WAITING, Outcome.SENDING)
-    tally.write(conn, campaign_id)
+        turn.tally.move(one.cut_id, Outcome.WAITING, Outcome.SENDING)
     return claimed
 
 
@@ -196,66 +177,27 @@ def end_lease(conn: Connection, lease: int) -> bool:
     return run(conn, "DELETE FROM lease WHERE id = ?", lease).rowcount == 1
 
 
-def record_accepted(conn: Connection, held: Held, rows: Sequence[Claimed], now: int) -> None:
-    """The usual end of a window, in one statement: all accepted, no reference to keep. The lease must still stand."""
-    run(
-        conn,
-        "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ? "
-        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ?",
-        *(held.provider, now, held.campaign_id, rows[0].n, rows[-1].n, held.lease),
-    )
-    tally = Tally()
-    for one in rows:
-        tally.move(one.cut_id, Outcome.SENDING, Outcome.ACCEPTED)
-    tally.write(conn, held.campaign_id)
+def release(turn: Turn, owner: str, but: int) -> int:
+    """Undoes claims of an owner whose commit was never confirmed, except the window `but`. Nothing of them was sent.
 
-
-_LATE = (Outcome.ACCEPTED, Outcome.FAILED)  # what an `unknown` may still become from an answer that came late
-
-
-def record_results(conn: Connection, held: Held, results: Iterable[Result], now: int) -> int:
-    """A window's outcomes one by one. A row that the sweep already called `unknown` takes an answer that came late.
-
-    Returns how many rows took their result; the rest had been judged otherwise (an emergency window gone back to waiting).
+    Returns how many deliveries wait again.
     """
-    tally = Tally()
-    attempts: list[tuple[Any, ...]] = []
     taken = 0
-    for result in results:
-        row = run(
-            conn,
-            "SELECT outcome, cut_id, attempt FROM delivery WHERE campaign_id = ? AND n = ? AND lease_id = ?",
-            *(held.campaign_id, result.n, held.lease),
-        ).first()
-        if row is None or not (row[0] == Outcome.SENDING or (row[0] == Outcome.UNKNOWN and result.outcome in _LATE)):
-            continue
-        run(
-            conn,
-            "UPDATE delivery SET outcome = ?, provider = ?, provider_ref = ?, reason = ?, due_at = ?, changed_at = ? "
-            "WHERE campaign_id = ? AND n = ?",
-            *(result.outcome, held.provider, result.provider_ref, result.reason, result.due_at, now),
-            *(held.campaign_id, result.n),
-        )
-        tally.move(row[1], row[0], result.outcome)
-        taken += 1
-        if result.answer != "accepted":
-            said = (result.answer, held.provider, result.reason, result.detail)
-            attempts.append((held.campaign_id, result.n, row[2], now, *said))
-    tally.write(conn, held.campaign_id)
-    append_attempts(conn, attempts)
+    gone = run(turn.conn, "DELETE FROM lease WHERE owner = ? AND id <> ? RETURNING id, first, last", owner, but).all()
+    for lease, first, last in gone:
+        rows = run(
+            turn.conn,
+            "UPDATE delivery SET outcome = 'waiting', attempt = attempt - 1 WHERE campaign_id = ? AND n BETWEEN ? AND ? "
+            "AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",
+            *(turn.campaign_id, first, last, lease),
+        ).all()
+        for (cut,) in rows:
+            turn.tally.move(cut, Outcome.SENDING, Outcome.WAITING)
+        taken += len(rows)
     return taken
 
 
-def append_attempts(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Attempts that did not simply succeed: (campaign, n, attempt, at, answer, provider, reason, detail)."""
-    run_many(
-        conn,
-        "INSERT INTO attempt (campaign_id, n, attempt, at, answer, provider, reason, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        rows,
-    )
-
-
-def close_chunk(conn: Connection, chunk: ChunkRow, now: int) -> None:
+def close_chunk(conn: Connection, chunk: ChunkRow, now: int) -> bool:
     """After a pass over a chunk: finished where nothing waits in it, else due again at its earliest delivery."""
     due = run(
         conn,
@@ -266,9 +208,9 @@ def close_chunk(conn: Connection, chunk: ChunkRow, now: int) -> None:
     ).scalar()
     if due is None:
         run(conn, "UPDATE chunk SET finished_at = ? WHERE id = ? AND finished_at IS NULL", now, chunk.id)
-        finish_campaign(conn, chunk.campaign_id, now)
-    else:
-        reopen_chunk(conn, chunk.id, max(int(due), now))
+        return True
+    reopen_chunk(conn, chunk.id, max(int(due), now))
+    return False
 
 
 def reopen_chunk(conn: Connection, chunk_id: int, due: int) -> None:
@@ -281,18 +223,38 @@ def reopen_chunk(conn: Connection, chunk_id: int, due: int) -> None:
     )
 
 
-def finish_campaign(conn: Connection, campaign_id: int, now: int) -> bool:
-    """Running -> finished where nothing waits and nothing is sending. One past its time is the sweep's: it becomes expired."""
+_QUIET = (
+    "state IN ('approved', 'running') "
+    "AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.campaign_id = campaign.id AND finished_at IS NULL) "
+    "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.campaign_id = campaign.id)"
+)
+
+
+def quiet_campaigns(conn: Connection) -> list[int]:
+    """Open campaigns with nothing waiting and nothing under way: they can end."""
+    return [int(row[0]) for row in run(conn, f"SELECT id FROM campaign WHERE {_QUIET} ORDER BY id")]
+
+
+def end_campaign(conn: Connection, campaign_id: int, now: int) -> bool:
+    """A quiet campaign becomes finished, one past its time expired. False: it is not quiet.
+
+    It is locked by a statement of its own: what PostgreSQL's UPDATE waits for would be judged by what it saw before it waited.
+    """
+    lock_campaign(conn, campaign_id)
     return (
         run(
             conn,
-            "UPDATE campaign SET state = 'finished', finished_at = ? WHERE id = ? AND state = 'running' "
-            "AND expires_at > ? AND NOT EXISTS (SELECT 1 FROM chunk WHERE campaign_id = ? AND finished_at IS NULL) "
-            "AND NOT EXISTS (SELECT 1 FROM lease WHERE campaign_id = ?)",
-            *(now, campaign_id, now, campaign_id, campaign_id),
+            "UPDATE campaign SET state = CASE WHEN expires_at <= ? THEN 'expired' ELSE 'finished' END, finished_at = ? "
+            f"WHERE id = ? AND {_QUIET}",
+            *(now, now, campaign_id),
         ).rowcount
         == 1
     )
+
+
+def lock_campaign(conn: Connection, campaign_id: int) -> None:
+    """Makes claims and other changes of a campaign wait until this transaction ends (SQLite's writers are alone already)."""
+    run(conn, locking(conn, "SELECT id FROM campaign WHERE id = ?", "FOR UPDATE"), campaign_id)
 
 
 def next_waiting(conn: Connection, campaign_id: int, span: tuple[int, int], now: int) -> int | None:
@@ -328,16 +290,3 @@ def wordings_of(conn: Connection, campaign_id: int) -> list[FrozenWording]:
 def still(conn: Connection, campaign_id: int, epoch: int) -> bool:
     """Whether the campaign is what it was at the claim: not cancelled, paused or corrected since."""
     return run(conn, "SELECT epoch FROM campaign WHERE id = ?", campaign_id).scalar() == epoch
-
-
-def add_published(conn: Connection, campaign_id: int, rows: Sequence[Claimed]) -> None:
-    """The proof that a feed holds them, gained by all of these at once."""
-    run_many(
-        conn,
-        "UPDATE delivery SET proof = ? WHERE campaign_id = ? AND n = ?",
-        [(PROOF_BITS[Proof.PUBLISHED], campaign_id, one.n) for one in rows],
-    )
-    tally = Tally()
-    for one in rows:
-        tally.add(one.cut_id, Proof.PUBLISHED)
-    tally.write(conn, campaign_id)

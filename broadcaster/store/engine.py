@@ -2,16 +2,19 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from broadcaster.model import Unavailable
+from broadcaster.model import BadInput, Unavailable
+
+T = TypeVar("T")
 
 # WAL-reset corruption bug in 3.7.0-3.51.2: two connections that write or checkpoint at once can lose a commit.
 SQLITE_FLOOR = (3, 51, 3)
@@ -57,6 +60,24 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {kind}")
 
 
+# What a server that is stopped, starting or overloaded answers; a deadlock is one of them, and `transact` retries it first.
+_AWAY = (DatabaseError, OperationalError, InterfaceError, PoolTimeout)
+_AGAIN = {"40P01", "40001"}  # deadlock detected, serialization failure: the same work done once more succeeds
+
+REPORT_MS = 30_000  # a report that takes longer is given up, so that it cannot keep the pool from those who send
+_SERVER = {
+    "connect_timeout": 3,
+    # A server that vanished without a word (its machine, the network) is noticed within about 20 s.
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "application_name": "broadcaster",
+    # A process that was stopped in the middle of a transaction must not hold a campaign's lock against a cancel for ever.
+    "options": "-c idle_in_transaction_session_timeout=120000",
+}
+
+
 class Store:
     """One database. `read()` and `write()` give a connection inside a transaction that ends with the block."""
 
@@ -65,22 +86,52 @@ class Store:
         self.dialect = engine.dialect.name
         # Threads of one process would otherwise wait for each other in SQLite's own sleeping back-off, up to 100 ms a turn.
         self._turn = threading.Lock()
+        self._reading = self._writing = engine
+        if self.dialect == "sqlite":
+            self._writing = engine.execution_options(begin="IMMEDIATE")
+        else:
+            view: Any = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            self._reading = engine.execution_options(**view)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view; nothing is written."""
-        with _told(), self.engine.begin() as connection:
+        """A consistent view of one moment; nothing is written."""
+        with _told(), self._reading.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def report(self) -> Iterator[Connection]:
+        """The same for what may read much: PostgreSQL gives it up after REPORT_MS. Raises Unavailable then."""
+        with self.read() as connection:
+            if self.dialect != "sqlite":
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {REPORT_MS}")
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that holds the write lock from its start (SQLite), so that what it reads stays true."""
-        if self.dialect != "sqlite":
-            with _told(), self.engine.begin() as connection:
-                yield connection
-            return
-        immediate = self.engine.execution_options(begin="IMMEDIATE")
-        with self._turn, _told(), immediate.begin() as connection:
+        with _told(), self._begin() as connection:
+            yield connection
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """`work` in one transaction; the whole of it once more where the database ended it for a deadlock.
+
+        `work` must not keep anything of its first run. Raises Unavailable for the second deadlock too.
+        """
+        with _told():
+            try:
+                with self._begin() as connection:
+                    return work(connection)
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) not in _AGAIN:
+                    raise
+            with self._begin() as connection:
+                return work(connection)
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        turn = self._turn if self.dialect == "sqlite" else nullcontext()
+        with turn, self._writing.begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -92,21 +143,53 @@ class Store:
 def _told() -> Iterator[None]:
     try:
         yield
-    except DatabaseError as error:
-        # Its own class: not a database, damaged. A broken constraint or statement is a fault of the program and passes.
-        if type(error) not in (DatabaseError, OperationalError):
+    except (DBAPIError, PoolTimeout) as error:
+        # DatabaseError itself: not a database, damaged. A broken constraint or statement is a fault of the program and passes.
+        if type(error) not in _AWAY and not getattr(error, "connection_invalidated", False):
             raise
-        raise Unavailable("database", f"the database cannot be used now: {error.orig}") from error
+        cause = getattr(error, "orig", None) or error
+        raise Unavailable("database", f"the database cannot be used now: {str(cause).strip()}") from error
 
 
 def open_store(url: str) -> Store:
-    """A store for `sqlite:///path` or `postgresql+psycopg://...`. Raises Unavailable where the address cannot be used."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return Store(create_engine(parsed, pool_pre_ping=True))
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, module=sqlite_module(), pool_size=20, max_overflow=20)
+    """A store for `sqlite:///path` or `postgresql://...`. Raises BadInput for another address, Unavailable without the driver."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:  # its message repeats the address, and with it a password
+        raise BadInput("database-url", "BROADCASTER_DATABASE_URL is not an address of a database") from error
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed)
+        case "postgresql" | "postgres":
+            return _postgresql(parsed)
+    raise BadInput(
+        "database-url",
+        f"{parsed.get_backend_name()} is no database that can be used: sqlite:///... or postgresql://...",
+    )
+
+
+def _sqlite(url: URL) -> Store:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, module=sqlite_module(), pool_size=20, max_overflow=20)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
+    return Store(engine)
+
+
+def _postgresql(url: URL) -> Store:
+    settings = {**_SERVER, **url.query}  # what the address says itself wins
+    try:
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg", query={}),
+            connect_args=settings,
+            pool_pre_ping=True,  # a connection from before a restart of the server is replaced, not handed out
+            pool_size=10,
+            max_overflow=30,
+            pool_timeout=10,
+        )
+    except ModuleNotFoundError as error:
+        raise Unavailable(
+            "database-driver", "PostgreSQL needs its driver: pip install 'public-alert-broadcaster[postgres]'"
+        ) from error
     return Store(engine)

@@ -50,11 +50,11 @@ class FeedItem:
 
 def next_version(conn: Connection) -> int:
     """Counts one change to feeds; the new version."""
-    found = run(conn, "UPDATE feed_version SET n = n + 1 WHERE id = 1 RETURNING n").scalar()
-    if found is None:
-        run(conn, "INSERT INTO feed_version (id, n) VALUES (1, 1)")
-        return 1
-    return int(found)
+    found = run(
+        conn,
+        "INSERT INTO feed_version (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = feed_version.n + 1 RETURNING n",
+    )
+    return int(found.scalar_one())
 
 
 def version(conn: Connection) -> int:
@@ -63,9 +63,13 @@ def version(conn: Connection) -> int:
 
 
 def _touch(conn: Connection, recipient_ids: Sequence[int], mode: str | None, now: int) -> set[int]:
-    """Raises the sequence of devices; returns those that exist (in that mode, where one is named)."""
+    """Raises the sequence of devices; returns those that exist (in that mode, where one is named).
+
+    The version's row comes first and is held until the commit: changes of feeds go one after another, and are seen so.
+    """
     changed = next_version(conn)
     found: set[int] = set()
+    recipient_ids = sorted(recipient_ids)
     for start in range(0, len(recipient_ids), 500):
         some = recipient_ids[start : start + 500]
         places = ", ".join("?" for _ in some)
@@ -171,4 +175,4 @@ def item_of_campaign(conn: Connection, recipient_id: int, campaign_id: int) -> i
 
 def seen(conn: Connection, rows: Sequence[tuple[int, int]]) -> None:
     """Heartbeats in bulk: (recipient, ms)."""
-    run_many(conn, "UPDATE device SET seen_at = ? WHERE recipient_id = ?", [(at, who) for who, at in rows])
+    run_many(conn, "UPDATE device SET seen_at = ? WHERE recipient_id = ?", [(at, who) for who, at in sorted(rows)])

@@ -8,13 +8,14 @@ from sqlalchemy import Connection
 from broadcaster.model import Outcome, Selection
 from broadcaster.store import audiences
 from broadcaster.store.audiences import Selected
-from broadcaster.store.driver import run, run_many
+from broadcaster.store.driver import copy_rows, run, run_many, stream
 
 # channel, county, unit, premises category, languages
 Cut = tuple[str, str, int | None, str, str]
 # n, recipient, channel, premises, wording, cut, slots JSON, parts, token
 Row = tuple[int, int, str, int | None, int, int, str | None, int, str]
 
+_COLUMNS = "n, recipient_id, channel, premises_id, wording_id, cut_id, slots, parts, token"
 BLOCK = 50  # rows of one INSERT
 PORTION = 20_000  # rows in the driver's hands at once
 
@@ -45,8 +46,11 @@ def add_cuts(conn: Connection, campaign_id: int, cuts: Sequence[Cut]) -> list[in
 def add_deliveries(conn: Connection, campaign_id: int, rows: Iterator[Row]) -> Iterator[int]:
     """Writes deliveries of a campaign, all `waiting`; after each portion yields how many it held.
 
-    Fifty rows a statement: 0.43 s for 212,860 where one by one took 0.72 s.
+    PostgreSQL takes them by COPY. SQLite: fifty rows a statement, 0.43 s for 212,860 where one by one took 0.72 s.
     """
+    if conn.dialect.name == "postgresql":
+        yield from _copied(conn, campaign_id, rows)
+        return
     while portion := list(islice(rows, PORTION)):
         whole = len(portion) // BLOCK * BLOCK
         blocks = [tuple(chain.from_iterable(portion[at : at + BLOCK])) for at in range(0, whole, BLOCK)]
@@ -55,12 +59,19 @@ def add_deliveries(conn: Connection, campaign_id: int, rows: Iterator[Row]) -> I
         yield len(portion)
 
 
+def _copied(conn: Connection, campaign_id: int, rows: Iterator[Row]) -> Iterator[int]:
+    while portion := list(islice(rows, PORTION)):
+        copy_rows(
+            conn, "delivery", f"campaign_id, outcome, {_COLUMNS}", ((campaign_id, "waiting", *row) for row in portion)
+        )
+        yield len(portion)
+    # The planner knows nothing of rows that came just now, and would walk the whole table for every window.
+    run(conn, "ANALYZE delivery")
+
+
 def _insert(campaign_id: int, rows: int) -> str:
-    values = f"({int(campaign_id)}, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 0)"
-    return (
-        "INSERT INTO delivery (campaign_id, n, recipient_id, channel, premises_id, wording_id, cut_id, slots, parts, token, "
-        "outcome, due_at) VALUES " + ", ".join([values] * rows)
-    )
+    values = f"({int(campaign_id)}, 'waiting', ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    return f"INSERT INTO delivery (campaign_id, outcome, {_COLUMNS}) VALUES {', '.join([values] * rows)}"
 
 
 def add_waiting(conn: Connection, campaign_id: int, counted: Iterable[tuple[int, int]]) -> None:
@@ -89,7 +100,7 @@ def release_chunks(conn: Connection, campaign_id: int, due_at: int) -> None:
 
 def sealed_lines(conn: Connection, campaign_id: int) -> Iterator[tuple[int, str, bytes, int, str | None, int]]:
     """(n, channel, address key, wording id, slots, parts) of every delivery, in order of n: what the seal is taken over."""
-    found = run(
+    found = stream(
         conn,
         "SELECT d.n, d.channel, r.address_key, d.wording_id, d.slots, d.parts "
         "FROM delivery d JOIN recipient r ON r.id = d.recipient_id WHERE d.campaign_id = ? ORDER BY d.n",
@@ -102,7 +113,7 @@ def sealed_lines(conn: Connection, campaign_id: int) -> Iterator[tuple[int, str,
 def may_have_it(conn: Connection, campaign_id: int, channels: Sequence[str]) -> Iterator[Selected]:
     """The recipients that a correction must reach, as `audiences.selected` gives them; also those retired since."""
     words, kinds = (", ".join("?" for _ in some) for some in (_MAY_HAVE_IT, channels))
-    found = run(
+    found = stream(
         conn,
         f"SELECT {_SELECTED} FROM delivery d JOIN recipient r ON r.id = d.recipient_id "
         "LEFT JOIN premises p ON p.id = r.premises_id "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from broadcaster.store.driver import run, run_many
+from broadcaster.store.driver import locking, run, run_many
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,9 @@ class OpenReceipt:
 
 
 def open_receipts(conn: Connection, limit: int) -> list[OpenReceipt]:
-    """The oldest that are not folded yet."""
-    rows = run(
-        conn,
-        "SELECT id, campaign_id, n, word, raw FROM receipt_inbox WHERE folded_at IS NULL ORDER BY id LIMIT ?",
-        limit,
-    )
+    """The oldest that are not folded yet and that nobody else is folding."""
+    oldest = "SELECT id, campaign_id, n, word, raw FROM receipt_inbox WHERE folded_at IS NULL ORDER BY id LIMIT ?"
+    rows = run(conn, locking(conn, oldest, "FOR UPDATE SKIP LOCKED"), limit)
     return [OpenReceipt(*row) for row in rows]
 
 
@@ -63,10 +60,9 @@ def mark_folded(conn: Connection, ids: Sequence[int], now: int) -> None:
 
 
 def standing(conn: Connection, campaign_id: int, n: int) -> tuple[str, int, int] | None:
-    """(outcome, proof bits, cut) of a delivery."""
-    row = run(
-        conn, "SELECT outcome, proof, cut_id FROM delivery WHERE campaign_id = ? AND n = ?", campaign_id, n
-    ).first()
+    """(outcome, proof bits, cut) of a delivery, which stays so until this transaction ends."""
+    wanted = "SELECT outcome, proof, cut_id FROM delivery WHERE campaign_id = ? AND n = ?"
+    row = run(conn, locking(conn, wanted, "FOR UPDATE"), campaign_id, n).first()
     return (row[0], int(row[1]), int(row[2])) if row else None
 
 

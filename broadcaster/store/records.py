@@ -6,13 +6,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broadcaster.store.driver import run, run_many
+from broadcaster.store.driver import locking, run, run_many
 
+LOCK = 0x62726361  # of publishing, among this database's advisory locks
 COLUMNS = "id, topic, key, value, headers"
 
 
 def put(conn: Connection, rows: Sequence[tuple[str, str, bytes | None, str, int]]) -> None:
     """Keeps records (topic, key, value, headers, ms). One that still waits untaken under the same key is not doubled."""
+    if conn.dialect.name == "postgresql":
+        # Positions must become visible in their order: who reads the tail would else pass by one that commits late.
+        run(conn, "SELECT pg_advisory_xact_lock(?)", LOCK)
     run_many(
         conn,
         "INSERT INTO bus_record (topic, key, value, headers, at) SELECT ?, ?, ?, ?, ? WHERE NOT EXISTS "
@@ -25,10 +29,11 @@ def take(conn: Connection, topics: Sequence[str], who: str, times: tuple[int, in
     """Takes the oldest free records. times = (now, until): a record not done by then is free again."""
     now, until = times
     places = ", ".join("?" for _ in topics)
+    oldest = f"SELECT id FROM bus_record WHERE topic IN ({places}) AND taken_until < ? ORDER BY id LIMIT ?"
     rows = run(
         conn,
-        "UPDATE bus_record SET taken_by = ?, taken_until = ? WHERE id IN (SELECT id FROM bus_record "
-        f"WHERE topic IN ({places}) AND taken_until < ? ORDER BY id LIMIT ?) RETURNING {COLUMNS}",
+        "UPDATE bus_record SET taken_by = ?, taken_until = ? "
+        f"WHERE id IN ({locking(conn, oldest, 'FOR UPDATE SKIP LOCKED')}) RETURNING {COLUMNS}",
         *(who, until, *topics, now, most),
     ).all()
     return sorted(rows, key=lambda row: int(row[0]))

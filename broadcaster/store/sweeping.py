@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from broadcaster.model import Category, Outcome
-from broadcaster.store.counters import Tally
-from broadcaster.store.delivering import ChunkRow, append_attempts, finish_campaign, reopen_chunk
-from broadcaster.store.driver import locking, run
+from broadcaster.store.counters import counting
+from broadcaster.store.delivering import ChunkRow, reopen_chunk
+from broadcaster.store.driver import run
+from broadcaster.store.recording import append_attempts
+
+SWEEP = "sweep"  # whose counters the sweep's moves stand in
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,6 @@ def judge(conn: Connection, lease: LeaseRow, now: int) -> int:
         "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ? RETURNING n, cut_id, attempt",
         *(outcome, now, now, lease.campaign_id, lease.first, lease.last, lease.id),
     ).all()
-    tally = Tally()
-    for _, cut, _ in rows:
-        tally.move(cut, Outcome.SENDING, outcome)
-    tally.write(conn, lease.campaign_id)
     append_attempts(
         conn,
         [
@@ -59,6 +58,9 @@ def judge(conn: Connection, lease: LeaseRow, now: int) -> int:
         ],
     )
     reopen_chunk(conn, lease.chunk_id, now)
+    with counting(conn, lease.campaign_id, SWEEP) as turn:
+        for _, cut, _ in rows:
+            turn.tally.move(cut, Outcome.SENDING, outcome)
     return len(rows)
 
 
@@ -79,25 +81,6 @@ def chunks_to_label(conn: Connection, now: int, limit: int = 50) -> list[tuple[C
 def finish_chunk(conn: Connection, chunk_id: int, now: int) -> None:
     """Nothing waits in it any more."""
     run(conn, "UPDATE chunk SET finished_at = ? WHERE id = ? AND finished_at IS NULL", now, chunk_id)
-
-
-def expire_campaigns(conn: Connection, now: int) -> list[int]:
-    """Campaigns past their time with nothing waiting or under way any more become `expired`."""
-    rows = run(
-        conn,
-        "UPDATE campaign SET state = 'expired', finished_at = ? WHERE state IN ('approved', 'running') AND expires_at <= ? "
-        "AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.campaign_id = campaign.id AND finished_at IS NULL) "
-        "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.campaign_id = campaign.id) RETURNING id",
-        now,
-        now,
-    )
-    return [int(row[0]) for row in rows]
-
-
-def finish_quiet_campaigns(conn: Connection, now: int) -> None:
-    """Running campaigns whose last window was judged by the sweep finish here."""
-    for (campaign_id,) in run(conn, "SELECT id FROM campaign WHERE state = 'running'").all():
-        finish_campaign(conn, campaign_id, now)
 
 
 def forget_lost(conn: Connection, lane: str, before: int) -> int:
@@ -144,13 +127,8 @@ def due_chunks(conn: Connection, lane: str, now: int, limit: int) -> list[DueChu
 
 def mark_published(conn: Connection, chunk_ids: Sequence[int], now: int) -> None:
     """Their records are on the bus."""
-    for chunk_id in chunk_ids:
-        run(conn, "UPDATE chunk SET published_at = ? WHERE id = ?", now, chunk_id)
-
-
-def lock_campaign(conn: Connection, campaign_id: int) -> None:
-    """Holds claims of a campaign until this transaction ends (PostgreSQL; SQLite's writers are alone already)."""
-    run(conn, locking(conn, "SELECT id FROM campaign WHERE id = ?", "FOR UPDATE"), campaign_id)
+    places = ", ".join("?" for _ in chunk_ids)
+    run(conn, f"UPDATE chunk SET published_at = ? WHERE id IN ({places})", now, *chunk_ids)
 
 
 def anything_to_do(conn: Connection, now: int) -> bool:

@@ -80,6 +80,7 @@ def test_a_spreadsheet_says_the_same_as_its_csv(jilin: Installation, file: Path,
     assert stored(jilin) == EXPECTED
 
 
+@pytest.mark.database("sqlite")  # looks into the database's file
 def test_numbers_lie_sealed_and_nowhere_in_clear(jilin: Installation, file: Path) -> None:
     import_file(jilin, "wang", write(file, GOOD))
     sealed = rows(jilin, "SELECT address_sealed, address_key FROM recipient")

@@ -216,9 +216,8 @@ def test_a_lease_that_ran_out_is_a_window_in_doubt(plan: Any, inst: Installation
     worker = planned.worker("sms")
     with inst.store.read() as conn:
         chunk = worker_module.delivering.chunk_row(conn, 1)
-        campaign = worker_module.delivering.campaign_now(conn, planned.campaign)
-    with inst.store.write() as conn:
-        worker._claim(conn, chunk, campaign, (1, 8), worker_module.now_ms(conn))
+    step = inst.store.transact(lambda conn: worker._turn(conn, worker_module.Pass(chunk, "w/1", 1), doubt=False))
+    assert len(step.window.rows) == 8
     assert planned.counters() == {"sending": 8}
     with inst.store.write() as conn:
         conn.execute(text("UPDATE lease SET until_at = 1"))

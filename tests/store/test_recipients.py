@@ -75,6 +75,7 @@ def some(inst: Installation) -> Installation:
     return inst
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("analysed", [False, True])
 @pytest.mark.parametrize("channels", [None, ("sms",), ("sms", "loudspeaker")])
 @pytest.mark.parametrize("selection", SELECTIONS.values(), ids=SELECTIONS)
@@ -91,6 +92,7 @@ def test_an_audience_is_found_by_an_index_in_one_statement(
         assert any(how in step for step in plan if " r " in step), plan
 
 
+@pytest.mark.database("sqlite")
 def test_uncovered_villages_are_found_by_the_key_of_places(some: Installation) -> None:
     for selection in SELECTIONS.values():
         for _, plan in plans(some, lambda conn, selection=selection: audiences.uncovered(conn, selection)):
@@ -99,6 +101,7 @@ def test_uncovered_villages_are_found_by_the_key_of_places(some: Installation) -
             assert any("SEARCH r USING INDEX recipient_place (place=?)" in step for step in plan)
 
 
+@pytest.mark.database("sqlite")
 def test_four_thousand_separate_places_take_no_longer_than_a_moment(inst: Installation) -> None:
     """Without the fixed order of the statement SQLite walked a channel once for each place: ten seconds and more."""
     load_places(inst)

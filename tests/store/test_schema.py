@@ -10,10 +10,12 @@ from sqlalchemy import event
 
 from broadcaster.installation import Installation, initialise, open_installation
 from broadcaster.model import BadInput, Outcome, Unavailable
-from broadcaster.store import delivering, feeds, receipts, records, sweeping
-from broadcaster.store.delivering import ChunkRow, Claimed, Held, Result
+from broadcaster.store import delivering, feeds, receipts, recording, records, sweeping
+from broadcaster.store.counters import counting
+from broadcaster.store.delivering import ChunkRow, Claimed
 from broadcaster.store.engine import SQLITE_FLOOR, open_store, sqlite_is_safe, sqlite_module
 from broadcaster.store.migrate import current, head, migrate
+from broadcaster.store.recording import Held, Result
 from broadcaster.store.schema import metadata
 
 
@@ -42,12 +44,14 @@ def test_sqlite_is_above_the_safe_version() -> None:
     assert sqlite_is_safe()
 
 
+@pytest.mark.database("sqlite")
 def test_commits_are_durable_and_written_ahead(inst: Installation) -> None:
     with inst.store.read() as conn:
         assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
 
+@pytest.mark.database("sqlite")
 def test_hot_tables_are_clustered_by_their_key(inst: Installation) -> None:
     with inst.store.read() as conn:
         for name in ("delivery", "counter", "feed_item", "suppression"):
@@ -63,14 +67,18 @@ def _hot(conn: Any) -> None:
     delivering.campaign_now(conn, 1)
     delivering.chunk_row(conn, 1)
     delivering.next_waiting(conn, 1, (1, 100), 5)
-    delivering.label(conn, 1, (1, 100), Outcome.EXPIRED, "r")
-    delivering.suppress(conn, 1, (1, 100), ("notice", "never"))
-    delivering.claim(conn, 1, 1, (1, 100), 5)
-    delivering.record_accepted(conn, Held(1, 1, "p"), [ROW], 5)
-    delivering.record_results(conn, Held(1, 1, "p"), [Result(5, Outcome.FAILED)], 5)
+    with counting(conn, 1) as turn:
+        turn.tally.move(1, Outcome.WAITING, Outcome.SENDING)
+        delivering.label(turn, (1, 100), Outcome.EXPIRED, "r")
+        delivering.suppress(turn, (1, 100), ("notice", "never"))
+        delivering.claim(turn, 1, (1, 100), 5)
+        recording.record_accepted(turn, Held(1, "p"), [ROW], 5)
+        recording.record_results(turn, Held(1, "p"), [Result(5, Outcome.FAILED)], 5)
+        recording.add_published(turn, 1, [ROW])
     delivering.end_lease(conn, 1)
     delivering.close_chunk(conn, CHUNK, 5)
-    delivering.finish_campaign(conn, 1, 5)
+    delivering.quiet_campaigns(conn)
+    delivering.end_campaign(conn, 1, 5)
     delivering.wordings_of(conn, 1)
     sweeping.leases_in_doubt(conn, 5)
     sweeping.due_chunks(conn, "notice", 5, 10)
@@ -89,6 +97,7 @@ def _hot(conn: Any) -> None:
     receipts.standing(conn, 1, 1)
 
 
+@pytest.mark.database("sqlite")
 def test_every_hot_statement_uses_an_index(inst: Installation) -> None:
     statements: list[tuple[str, Any]] = []
 
@@ -110,6 +119,7 @@ def test_every_hot_statement_uses_an_index(inst: Installation) -> None:
     assert scans == []
 
 
+@pytest.mark.database("sqlite")
 def test_the_index_check_itself_finds_a_scan(inst: Installation) -> None:
     with inst.store.read() as conn:
         plan = conn.exec_driver_sql("EXPLAIN QUERY PLAN SELECT 1 FROM delivery WHERE parts = 3").all()

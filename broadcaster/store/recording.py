@@ -1,0 +1,123 @@
+"""What came of a window: the writers of an outcome, guarded by the window's lease against answers that come late."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from broadcaster.model import PROOF_BITS, Outcome, Proof
+from broadcaster.store.counters import Turn
+from broadcaster.store.delivering import Claimed
+from broadcaster.store.driver import columns, locking, run, run_many
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The lease under which outcomes are recorded, and who carried the messages."""
+
+    lease: int
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What becomes of one claimed delivery. `outcome` waiting = try again at `due_at`."""
+
+    n: int
+    outcome: Outcome
+    answer: str = "accepted"
+    provider_ref: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    due_at: int = 0
+
+
+def record_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int) -> None:
+    """The usual end of a window, in one statement: all accepted, no reference to keep. The lease must still stand."""
+    run(
+        turn.conn,
+        "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ? "
+        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ?",
+        *(held.provider, now, turn.campaign_id, rows[0].n, rows[-1].n, held.lease),
+    )
+    for one in rows:
+        turn.tally.move(one.cut_id, Outcome.SENDING, Outcome.ACCEPTED)
+
+
+_LATE = (Outcome.ACCEPTED, Outcome.FAILED)  # what an `unknown` may still become from an answer that came late
+_STANDING = (
+    "SELECT n, outcome, cut_id, attempt FROM delivery "
+    "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND lease_id = ? ORDER BY n"
+)
+
+
+def record_results(turn: Turn, held: Held, results: Sequence[Result], now: int) -> int:
+    """A window's outcomes, in order of n. A row that the sweep already called `unknown` takes an answer that came late.
+
+    Returns how many rows took their result; the rest had been judged otherwise (an emergency window gone back to waiting).
+    """
+    if not results:
+        return 0
+    span = (results[0].n, results[-1].n)
+    found = run(turn.conn, locking(turn.conn, _STANDING, "FOR UPDATE"), turn.campaign_id, *span, held.lease)
+    standing = {n: (Outcome(outcome), cut, attempt) for n, outcome, cut, attempt in found}
+    taken = [result for result in results if result.n in standing and _may(standing[result.n][0], result.outcome)]
+    _write(turn, held, taken, now)
+    attempts: list[tuple[Any, ...]] = []
+    for result in taken:
+        before, cut, attempt = standing[result.n]
+        turn.tally.move(cut, before, result.outcome)
+        if result.answer != "accepted":
+            said = (result.answer, held.provider, result.reason, result.detail)
+            attempts.append((turn.campaign_id, result.n, attempt, now, *said))
+    append_attempts(turn.conn, attempts)
+    return len(taken)
+
+
+def _may(before: Outcome, after: Outcome) -> bool:
+    return before is Outcome.SENDING or (before is Outcome.UNKNOWN and after in _LATE)
+
+
+def _write(turn: Turn, held: Held, taken: Sequence[Result], now: int) -> None:
+    if not taken:
+        return
+    if turn.conn.dialect.name == "sqlite":
+        run_many(
+            turn.conn,
+            "UPDATE delivery SET outcome = ?, provider_ref = ?, reason = ?, due_at = ?, provider = ?, changed_at = ? "
+            "WHERE campaign_id = ? AND n = ?",
+            [(r.outcome, r.provider_ref, r.reason, r.due_at, held.provider, now, turn.campaign_id, r.n) for r in taken],
+        )
+        return
+    given = columns([(r.n, r.outcome.value, r.provider_ref, r.reason, r.due_at) for r in taken], 5)
+    run(
+        turn.conn,
+        "UPDATE delivery SET outcome = r.outcome, provider_ref = r.ref, reason = r.reason, due_at = r.due, provider = ?, "
+        "changed_at = ? FROM unnest(CAST(? AS int[]), CAST(? AS text[]), CAST(? AS text[]), CAST(? AS text[]), "
+        "CAST(? AS bigint[])) AS r(n, outcome, ref, reason, due) "
+        "WHERE campaign_id = ? AND delivery.n = r.n AND delivery.n BETWEEN ? AND ?",
+        *(held.provider, now, *given, turn.campaign_id, taken[0].n, taken[-1].n),
+    )
+
+
+def append_attempts(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Attempts that did not simply succeed: (campaign, n, attempt, at, answer, provider, reason, detail)."""
+    run_many(
+        conn,
+        "INSERT INTO attempt (campaign_id, n, attempt, at, answer, provider, reason, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def add_published(turn: Turn, lease: int, rows: Sequence[Claimed]) -> None:
+    """The proof that a feed holds them, gained by all that were accepted under a lease, in one statement."""
+    if not rows:
+        return
+    run(
+        turn.conn,
+        "UPDATE delivery SET proof = ? WHERE campaign_id = ? AND n BETWEEN ? AND ? AND lease_id = ? AND outcome = 'accepted'",
+        *(PROOF_BITS[Proof.PUBLISHED], turn.campaign_id, rows[0].n, rows[-1].n, lease),
+    )
+    for one in rows:
+        turn.tally.add(one.cut_id, Proof.PUBLISHED)
