@@ -79,7 +79,11 @@ class Outcome(StrEnum):
 
 
 OUTCOME_MOVES: Mapping[Outcome, frozenset[Outcome]] = {
-    Outcome.WAITING: frozenset({Outcome.SENDING, Outcome.SUPPRESSED, Outcome.EXPIRED, Outcome.CANCELLED}),
+    # The second line: an earlier attempt was in doubt, and its answer or receipt came late, or never will.
+    Outcome.WAITING: frozenset(
+        {Outcome.SENDING, Outcome.SUPPRESSED, Outcome.EXPIRED, Outcome.CANCELLED}
+        | {Outcome.ACCEPTED, Outcome.FAILED, Outcome.DELIVERED, Outcome.UNKNOWN}
+    ),
     Outcome.SENDING: frozenset(
         {Outcome.ACCEPTED, Outcome.WAITING, Outcome.FAILED, Outcome.SUPPRESSED, Outcome.UNKNOWN}
     ),

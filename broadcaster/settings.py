@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(
         5.0, gt=0, description="First pause before a delivery is tried again; doubles, with jitter"
     )
-    max_attempts: int = Field(8, ge=1, le=50, description="Attempts of one delivery before it is failed")
+    max_attempts: int = Field(8, ge=1, le=50, description="Lost replies of an emergency delivery, until it is unknown")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="Pause between looks for due work")
     promotion_from: str = Field("08:00", description="Promotions are not sent before this hour")
     promotion_until: str = Field("21:00", description="Promotions are not sent from this hour on")

@@ -160,7 +160,7 @@ def received(word: Outcome) -> Writer:
 
 def judged(conn: Connection, one: OneDelivery) -> None:
     for lease in sweeping.leases_in_doubt(conn, NOW):
-        sweeping.judge(conn, lease, NOW)
+        sweeping.judge(conn, lease, NOW, 8)
 
 
 WRITERS: dict[str, Writer] = {

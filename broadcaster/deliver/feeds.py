@@ -99,7 +99,8 @@ class FeedServer:
 
     def _load(self, key: bytes) -> Feed | None:
         with self._inst.store.read() as conn:
-            device, version = feeds.device_by_token(conn, key), feeds.version(conn)
+            # The version first: what is committed between the two reads is then loaded again, never kept for good.
+            version, device = feeds.version(conn), feeds.device_by_token(conn, key)
             items = feeds.items_of(conn, device.recipient_id, wall_ms()) if device else []
         if device is None:
             if len(self._unknown) > 10_000:
@@ -110,6 +111,9 @@ class FeedServer:
         with self._lock:
             if len(self._feeds) >= MOST_IN_MEMORY:
                 self._feeds.clear()
+            old = self._keys.get(device.recipient_id)
+            if old is not None and old != key:  # a token that was replaced must stop to open the feed
+                self._feeds.pop(old, None)
             if version >= self._seen_version:  # else it changed while it was read, and nothing would drop it again
                 self._feeds[key], self._keys[device.recipient_id] = made, key
         return made

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import structlog
 from sqlalchemy import Connection
@@ -46,17 +46,21 @@ def take(inst: Installation, device: FeedDevice, event: Mapping[str, Any]) -> No
     """Takes one event of a device that is known, from itself or from the person who works it. Raises BadInput."""
     word, campaign = _word(event), event.get("campaign")
     with inst.store.read() as conn:
-        n = feeds.item_of_campaign(conn, device.recipient_id, campaign) if isinstance(campaign, int) else None
+        n = feeds.item_of_campaign(conn, device.recipient_id, campaign) if _is_id(campaign) else None
     if word is not None and n is None:
         raise BadInput("event-campaign", "the event names no campaign that this device was given")
     now = wall_ms()
     with inst.store.write() as conn:
         feeds.seen(conn, [(device.recipient_id, now)])
-        if word is not None and n is not None and isinstance(campaign, int):
+        if word is not None and n is not None and _is_id(campaign):
             kind = "speaker" if device.channel == "loudspeaker" else "board"
             key = f"{device.recipient_id}/{campaign}/{event['event']}/{event.get('at') or ''}"
             raw = json.dumps({"event": event["event"], "detail": str(event.get("detail") or "")[:DETAIL_MOST]})
             receipts.store(conn, [Receipt(kind, key, campaign, n, word, _at(event), raw)], now)
+
+
+def _is_id(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
 
 
 def _word(event: Mapping[str, Any]) -> str | None:
@@ -87,29 +91,33 @@ def _fold(conn: Connection) -> int:
     tallies: dict[int, Tally] = {}
     now = wall_ms()
     # In order of the deliveries, as everybody who locks several of them; what one delivery is told stays in its own order.
-    for row in sorted(rows, key=lambda r: (r.campaign_id, r.n, r.id)):
-        _fold_one(conn, row, tallies.setdefault(row.campaign_id, Tally()), now)
-    receipts.mark_folded(conn, [row.id for row in rows], now)
+    ordered = sorted(rows, key=lambda r: (r.campaign_id, r.n, r.id))
+    done = [row.id for row in ordered if _fold_one(conn, row, tallies.setdefault(row.campaign_id, Tally()), now)]
+    receipts.mark_folded(conn, done, now)
     for campaign_id, tally in sorted(tallies.items()):
         tally.write(conn, campaign_id, "receipts")
-    return len(rows)
+    return len(done)
 
 
-def _fold_one(conn: Connection, receipt: OpenReceipt, tally: Tally, now: int) -> None:
+def _fold_one(conn: Connection, receipt: OpenReceipt, tally: Tally, now: int) -> bool:
+    """False where it must wait: the worker that is sending this delivery has not recorded its own answer yet."""
     who = (receipt.campaign_id, receipt.n)
     standing = receipts.standing(conn, *who)
     if standing is None:
         log.warning("receipt_without_delivery", campaign_id=receipt.campaign_id)
-        return
+        return True
     outcome, proof, cut = standing
     if receipt.word in PROOF_BITS:
         bit = PROOF_BITS[Proof(receipt.word)]
         if not proof & bit:
             receipts.set_proof(conn, *who, proof | bit, now)
             tally.add(cut, receipt.word)
-        return
+        return True
+    if outcome == Outcome.SENDING:
+        return False
     after = Outcome(receipt.word)
     if after in OUTCOME_MOVES[Outcome(outcome)]:
         reason = json.loads(receipt.raw).get("detail") or "device-failed"
         if receipts.set_outcome(conn, *who, (outcome, after, reason), now):
             tally.move(cut, outcome, after)
+    return True

@@ -36,7 +36,7 @@ def read_chunk_record(keys: Keys, record: Record) -> int:
     if record.value is None:
         raise BadInput("record-empty", "a delivery record has no value")
     expected = keys.record_hmac(_signed(record.topic, record.key, record.value))
-    if not hmac.compare_digest(expected, record.headers.get("hmac", "")):
+    if not hmac.compare_digest(expected.encode(), record.headers.get("hmac", "").encode()):
         raise BadInput("record-forged", "the record's signature does not fit")
     try:
         mode = json.loads(record.value)["mode"]

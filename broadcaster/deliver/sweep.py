@@ -39,7 +39,7 @@ def _doubt(inst: Installation) -> int:
     with inst.store.read() as conn:
         found = sweeping.leases_in_doubt(conn, now_ms(conn))
     return sum(
-        inst.store.transact(lambda conn: sweeping.judge(conn, lease, now_ms(conn)))  # noqa: B023  run at once
+        inst.store.transact(lambda conn: sweeping.judge(conn, lease, now_ms(conn), inst.settings.max_attempts))  # noqa: B023  run at once
         for lease in found
     )
 

@@ -1,6 +1,5 @@
 """One chunk after another: claim a window, send it, record what came of it. The claim is written before the send."""
 
-import json
 import secrets
 import time
 from collections.abc import Sequence
@@ -12,8 +11,8 @@ from sqlalchemy import Connection
 
 from broadcaster.bus import Bus, Record
 from broadcaster.deliver import pace
-from broadcaster.deliver.outlets import outlet
 from broadcaster.deliver.records import read_chunk_record
+from broadcaster.deliver.sending import Sender, Sent, Window, results
 from broadcaster.installation import Installation
 from broadcaster.model import PRIORITY, BadInput, CampaignState, Category, Outcome, Unavailable
 from broadcaster.quiet_hours import promotion_hours
@@ -24,32 +23,12 @@ from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
 from broadcaster.store.recording import Held, Result
 from broadcaster.store.records import bury
 from broadcaster.suppression import classes_for
-from channels.base import Answer, AnswerWord, Channel, Message
+from channels.base import AnswerWord
 
 log = structlog.get_logger(__name__)
 
 PULL_WINDOW = 500  # claimed, put into feeds and recorded in one transaction: a kill leaves nothing of it in doubt
-SUB_BATCH = 50  # a window of a network channel looks again whether its campaign still runs before each so many requests
-LEASE_MARGIN = 0.8  # of the lease; past it nothing more of a window is sent, since the sweep may judge it soon
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Deliveries under one lease, and what their campaign was when they were claimed."""
-
-    lease: int
-    campaign: CampaignNow
-    rows: list[Claimed]
-    until: float  # monotonic
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A window and its answers, in the same order; not yet recorded."""
-
-    window: Window
-    answers: list[Answer]
-    provider: str
+PULL = ("loudspeaker", "billboard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +50,6 @@ class Step:
 
 
 AWAY_SECONDS = 2.0  # between tries while the database is away
-NOT_SENT = Answer(AnswerWord.RETRY, reason="not-sent", after_s=0.0)
 
 
 class Worker:
@@ -79,8 +57,7 @@ class Worker:
 
     def __init__(self, inst: Installation, bus: Bus, topics: Sequence[str], name: str) -> None:
         self.inst, self.bus, self.topics, self.name = inst, bus, list(topics), name
-        self._outlets: dict[tuple[str, str], Channel] = {}
-        self._pieces: dict[int, dict[int, list[str]]] = {}
+        self._sender = Sender(inst)
         self._stop = Event()
 
     def run(self, stop: Event) -> None:
@@ -91,8 +68,7 @@ class Worker:
                 if not self.step():
                     stop.wait(self.inst.settings.poll_seconds)
         finally:
-            for channel in self._outlets.values():
-                channel.close()
+            self._sender.close()
 
     def step(self) -> bool:
         """Takes one record and carries it out. False where there was none."""
@@ -105,24 +81,57 @@ class Worker:
         try:
             chunk_id = read_chunk_record(self.inst.keys, record)
         except BadInput as error:
-            log.warning("record_refused", code=error.code, topic=record.topic, position=record.position)
-            where, code = f"{record.topic}/{record.position}", error.code
-            self.inst.store.transact(lambda conn: bury(conn, where, code, record.value, now_ms(conn)))
+            self._bury(record, error.code)
         else:
             with self.inst.store.read() as conn:
                 chunk = delivering.chunk_row(conn, chunk_id)
             if chunk and not chunk.finished:
-                self.chunk(chunk)
+                self._guarded(chunk, record)
         self.bus.done([record])
+
+    def _guarded(self, chunk: ChunkRow, record: Record) -> None:
+        """A fault of ours in one chunk must not stop the others: its windows are judged when their leases run out."""
+        try:
+            self.chunk(chunk)
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("chunk_broken", chunk=chunk.id, campaign_id=chunk.campaign_id)
+            self._bury(record, f"chunk-broken {type(error).__name__}")
+
+    def _bury(self, record: Record, error: str) -> None:
+        log.warning("record_buried", error=error, topic=record.topic, position=record.position)
+        where = f"{record.topic}/{record.position}"
+        self.inst.store.transact(lambda conn: bury(conn, where, error, record.value, now_ms(conn)))
 
     def chunk(self, chunk: ChunkRow) -> None:
         """All windows of a chunk. A window's outcomes are recorded in the transaction that claims the next one."""
+        if not self._prepared(chunk):
+            return
         self._start(chunk)
         going = Pass(chunk, f"{self.name}/{secrets.token_hex(4)}", chunk.first)
         while step := self._durably(going):
-            sent = self._send(chunk, step.window) if step.window else None
+            sent = self._sender.send(chunk, step.window, self._stop) if step.window else None
             going = replace(going, at=step.at, sent=sent)
         self._end(chunk)
+
+    def _prepared(self, chunk: ChunkRow) -> bool:
+        """Everything that a send needs is there before anything is claimed; else the chunk waits, and nobody is in doubt."""
+        if chunk.channel in PULL:
+            return True
+        try:
+            with self.inst.store.read() as conn:
+                mode = delivering.mode_of(conn, chunk.campaign_id)
+            self._sender.prepare(mode, chunk)
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.error("channel_unusable", channel=chunk.channel, campaign_id=chunk.campaign_id, error=str(error))
+            self.inst.store.transact(
+                lambda conn: delivering.reopen_chunk(conn, chunk.id, now_ms(conn) + int(pace.STOPPED_SECONDS * 1000))
+            )
+            return False
+        return True
 
     def _start(self, chunk: ChunkRow) -> None:
         with self.inst.store.read() as conn:
@@ -156,33 +165,34 @@ class Worker:
                 delivering.release(turn, going.owner, going.sent.window.lease if going.sent else 0)
             if going.sent:
                 self._record(turn, going.sent, now)
-            if self._silent(conn, chunk, now):
-                return None
             campaign = delivering.campaign_now(conn, chunk.campaign_id)
             start = self._next(turn, campaign, going, now)
             if campaign is None or start is None:
                 delivering.close_chunk(conn, chunk, now)
                 return None
-            pull = chunk.channel in ("loudspeaker", "billboard")
-            span = (start, min(chunk.last, start + self._size(chunk, pull) - 1))
+            if (later := self._not_before(campaign, chunk, now)) > now:
+                delivering.reopen_chunk(conn, chunk.id, min(later, campaign.expires_at))
+                return None
+            span = (start, min(chunk.last, start + self._size(campaign, chunk) - 1))
             window = self._claim(turn, going, campaign, span)
-            if window and pull:
+            if window and chunk.channel in PULL:
                 self._publish(turn, window)
                 window = None
         return Step(window, span[1] + 1)
 
-    def _silent(self, conn: Connection, chunk: ChunkRow, now: int) -> bool:
-        """Quiet hours have begun since the approval: the rest of a promotion waits for the morning."""
-        if chunk.lane != Category.PROMOTION:
-            return False
-        opens = promotion_hours(self.inst.settings, now)
-        if opens <= now:
-            return False
-        delivering.reopen_chunk(conn, chunk.id, opens)
-        return True
+    def _not_before(self, campaign: CampaignNow, chunk: ChunkRow, now: int) -> int:
+        """When the next window may go: quiet hours may have begun since the approval, the provider may reach nobody."""
+        if chunk.lane == Category.PROMOTION and (opens := promotion_hours(self.inst.settings, now)) > now:
+            return opens
+        if chunk.channel in PULL:
+            return now
+        return now + int(self._sender.circuit(campaign.mode, chunk).wait_s() * 1000)
 
-    def _size(self, chunk: ChunkRow, pull: bool) -> int:
-        return PULL_WINDOW if pull else self.inst.settings.window(chunk.lane)
+    def _size(self, campaign: CampaignNow, chunk: ChunkRow) -> int:
+        if chunk.channel in PULL:
+            return PULL_WINDOW
+        window = self.inst.settings.window(chunk.lane)
+        return min(window, pace.PROBE) if self._sender.circuit(campaign.mode, chunk).probing else window
 
     def _next(self, turn: Turn, campaign: CampaignNow | None, going: Pass, now: int) -> int | None:
         if campaign is None or self._stop.is_set() or going.at > going.chunk.last:
@@ -206,51 +216,7 @@ class Worker:
         if not rows:
             delivering.end_lease(turn.conn, lease)
             return None
-        return Window(lease, campaign, rows, started + seconds * LEASE_MARGIN)
-
-    def _send(self, chunk: ChunkRow, window: Window) -> Sent:
-        channel = self._outlet(window.campaign.mode, chunk.channel)
-        try:
-            messages = self._messages(window)
-        except Unavailable:  # the wordings could not be read: nobody was sent anything
-            return Sent(window, [NOT_SENT] * len(window.rows), channel.settings.provider)
-        if channel.settings.provider == "spool":
-            return Sent(window, channel.send(messages), "spool")
-        answers: list[Answer] = []
-        for start in range(0, len(messages), SUB_BATCH):
-            if not self._goes_on(window, fresh=start == 0):
-                answers.extend(NOT_SENT for _ in messages[start:])
-                break
-            answers.extend(channel.send(messages[start : start + SUB_BATCH]))
-        return Sent(window, answers, channel.settings.provider)
-
-    def _goes_on(self, window: Window, fresh: bool) -> bool:
-        if time.monotonic() > window.until:
-            return False
-        if fresh:
-            return True
-        try:
-            with self.inst.store.read() as conn:
-                return delivering.still(conn, window.campaign.id, window.campaign.epoch)
-        except Unavailable:  # it may have been cancelled; the answers that are there are kept
-            return False
-
-    def _messages(self, window: Window) -> list[Message]:
-        campaign = window.campaign
-        wordings = self._wordings(campaign.id)
-        open_address = self.inst.keys.open_address
-        return [
-            Message(
-                delivery=f"{campaign.id}-{row.n}-{row.token}",
-                to=open_address(row.address_sealed),
-                text=_filled(wordings[row.wording_id], row.slots),
-                parts=row.parts,
-                expires_at=campaign.expires_at,
-                mode=campaign.mode,
-                category=campaign.category,
-            )
-            for row in window.rows
-        ]
+        return Window(lease, campaign, rows, started)
 
     def _record(self, turn: Turn, sent: Sent, now: int) -> None:
         window = sent.window
@@ -260,39 +226,10 @@ class Worker:
         if stands and usual:
             recording.record_accepted(turn, held, window.rows, now)
             return
-        results = [
-            self._result(window.campaign, row, answer, now)
-            for row, answer in zip(window.rows, sent.answers, strict=True)
-        ]
-        taken = recording.record_results(turn, held, results, now)
-        if taken < len(results):
-            log.warning("window_judged_before_its_answer", campaign_id=window.campaign.id, late=len(results) - taken)
-
-    def _result(self, campaign: CampaignNow, row: Claimed, answer: Answer, now: int) -> Result:
-        said = (answer.word.value, answer.ref, answer.reason or None, answer.detail or None)
-        match answer.word:
-            case AnswerWord.ACCEPTED:
-                return Result(row.n, Outcome.ACCEPTED, *said)
-            case AnswerWord.FAILED:
-                return Result(row.n, Outcome.FAILED, *said)
-            case AnswerWord.SUPPRESSED:
-                return Result(row.n, Outcome.SUPPRESSED, *said)
-            case AnswerWord.UNCERTAIN if campaign.category != Category.EMERGENCY:
-                return Result(row.n, Outcome.UNKNOWN, *said)
-            case AnswerWord.CONFIG_ERROR:
-                log.error("channel_stopped", provider_reason=answer.reason, campaign_id=campaign.id)
-                return Result(row.n, Outcome.WAITING, *said, due_at=now + int(pace.STOPPED_SECONDS * 1000))
-        return self._again(campaign, row, answer, now)
-
-    def _again(self, campaign: CampaignNow, row: Claimed, answer: Answer, now: int) -> Result:
-        said = (answer.word.value, answer.ref, answer.reason or None, answer.detail or None)
-        if answer is NOT_SENT:
-            return Result(row.n, Outcome.WAITING, *said, due_at=now)
-        if row.attempt >= self.inst.settings.max_attempts:
-            ended = Outcome.UNKNOWN if answer.word is AnswerWord.UNCERTAIN else Outcome.FAILED
-            return Result(row.n, ended, answer.word.value, answer.ref, "retries-exhausted", answer.detail or None)
-        due = now + pace.pause_ms(self.inst.settings, row.attempt, answer.after_s)
-        return Result(row.n, Outcome.WAITING, *said, due_at=min(due, campaign.expires_at))
+        found = results(self.inst, sent, now)
+        taken = recording.record_results(turn, held, found, now)
+        if taken < len(found):
+            log.warning("window_judged_before_its_answer", campaign_id=window.campaign.id, late=len(found) - taken)
 
     def _publish(self, turn: Turn, window: Window) -> None:
         campaign, now = window.campaign, now_ms(turn.conn)
@@ -306,33 +243,9 @@ class Worker:
         if len(rows) == len(window.rows):
             recording.record_accepted(turn, held, rows, now)
         else:
-            results = [_feed_result(row, row.recipient_id in there, campaign.mode) for row in window.rows]
-            recording.record_results(turn, held, results, now)
+            found = [_feed_result(row, row.recipient_id in there, campaign.mode) for row in window.rows]
+            recording.record_results(turn, held, found, now)
         recording.add_published(turn, window.lease, rows)
-
-    def _outlet(self, mode: str, kind: str) -> Channel:
-        if (mode, kind) not in self._outlets:
-            self._outlets[mode, kind] = outlet(self.inst, mode, kind)
-        return self._outlets[mode, kind]
-
-    def _wordings(self, campaign_id: int) -> dict[int, list[str]]:
-        if campaign_id not in self._pieces:
-            with self.inst.store.read() as conn:
-                rows = delivering.wordings_of(conn, campaign_id)
-            if len(self._pieces) >= 16:
-                self._pieces.clear()
-            self._pieces[campaign_id] = {row.id: json.loads(row.pieces) for row in rows}
-        return self._pieces[campaign_id]
-
-
-def _filled(pieces: list[str], slots: str | None) -> str:
-    if slots is None:
-        return pieces[0]
-    out = [pieces[0]]
-    for value, piece in zip(json.loads(slots), pieces[1:], strict=True):
-        out.append(value)
-        out.append(piece)
-    return "".join(out)
 
 
 def _feed_result(row: Claimed, there: bool, mode: str) -> Result:

@@ -60,6 +60,7 @@ class Claimed:
     attempt: int
     recipient_id: int
     address_sealed: bytes
+    doubt: int = 0
 
 
 def campaign_now(conn: Connection, campaign_id: int) -> CampaignNow | None:
@@ -94,19 +95,24 @@ def mark_running(conn: Connection, campaign_id: int, now: int) -> None:
     )
 
 
+# A delivery that may have arrived is never labelled as if it had not: its recipient is owed a correction too.
+_LABEL = "CASE WHEN doubt = 1 THEN 'unknown' ELSE CAST(? AS TEXT) END"
+_WHY = "CASE WHEN doubt = 1 THEN 'in-doubt' ELSE CAST(? AS TEXT) END"
+
+
 def label(turn: Turn, span: tuple[int, int], outcome: Outcome, reason: str) -> int:
-    """Gives waiting deliveries that must not go their outcome, with counters. Returns how many."""
+    """Gives waiting deliveries that must not go their outcome (`unknown` to those in doubt). Returns how many."""
     rows = run(
         turn.conn,
-        "UPDATE delivery SET outcome = ?, reason = ? "
-        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' RETURNING cut_id",
+        f"UPDATE delivery SET outcome = {_LABEL}, reason = {_WHY} "
+        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' RETURNING cut_id, outcome",
         outcome,
         reason,
         turn.campaign_id,
         *span,
     ).all()
-    for (cut,) in rows:
-        turn.tally.move(cut, Outcome.WAITING, outcome)
+    for cut, after in rows:
+        turn.tally.move(cut, Outcome.WAITING, after)
     return len(rows)
 
 
@@ -115,17 +121,15 @@ def suppress(turn: Turn, span: tuple[int, int], classes: Sequence[str]) -> int:
     places = ", ".join("?" for _ in classes)
     rows = run(
         turn.conn,
-        "UPDATE delivery SET outcome = 'suppressed', reason = 'opted-out' "
+        f"UPDATE delivery SET outcome = {_LABEL}, reason = {_WHY} "
         "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' "
         "AND EXISTS (SELECT 1 FROM recipient r WHERE r.id = delivery.recipient_id AND (NOT r.active "
         f"OR EXISTS (SELECT 1 FROM suppression s WHERE s.address_key = r.address_key AND s.class IN ({places})))) "
-        "RETURNING cut_id",
-        turn.campaign_id,
-        *span,
-        *classes,
+        "RETURNING cut_id, outcome",
+        *(Outcome.SUPPRESSED, "opted-out", turn.campaign_id, *span, *classes),
     ).all()
-    for (cut,) in rows:
-        turn.tally.move(cut, Outcome.WAITING, Outcome.SUPPRESSED)
+    for cut, after in rows:
+        turn.tally.move(cut, Outcome.WAITING, after)
     return len(rows)
 
 
@@ -146,7 +150,7 @@ def new_lease(conn: Connection, chunk: ChunkRow, span: tuple[int, int], owner: s
 _CLAIM_SET = "UPDATE delivery SET outcome = 'sending', attempt = attempt + 1, lease_id = ? "
 _CLAIM_RETURN = (
     " RETURNING n, wording_id, slots, token, cut_id, parts, attempt, recipient_id, "
-    "(SELECT address_sealed FROM recipient r WHERE r.id = delivery.recipient_id)"
+    "(SELECT address_sealed FROM recipient r WHERE r.id = delivery.recipient_id), doubt"
 )
 _CLAIM = {
     "sqlite": _CLAIM_SET
@@ -287,6 +291,12 @@ def wordings_of(conn: Connection, campaign_id: int) -> list[FrozenWording]:
     return [FrozenWording(*row) for row in rows]
 
 
-def still(conn: Connection, campaign_id: int, epoch: int) -> bool:
-    """Whether the campaign is what it was at the claim: not cancelled, paused or corrected since."""
-    return run(conn, "SELECT epoch FROM campaign WHERE id = ?", campaign_id).scalar() == epoch
+def still(conn: Connection, campaign_id: int, epoch: int, now: int) -> bool:
+    """Whether the campaign is what it was at the claim: not cancelled, paused or corrected since, nor past its time."""
+    row = run(conn, "SELECT epoch, expires_at FROM campaign WHERE id = ?", campaign_id).first()
+    return row is not None and row[0] == epoch and row[1] > now
+
+
+def mode_of(conn: Connection, campaign_id: int) -> str:
+    """The mode of a campaign; empty where there is none."""
+    return str(run(conn, "SELECT mode FROM campaign WHERE id = ?", campaign_id).scalar() or "")

@@ -65,6 +65,12 @@ def enrol(conn: Connection, tokens: Sequence[tuple[int, bytes]], mode: str, now:
         "sequence = device.sequence + 1, changed = excluded.changed, changed_at = excluded.changed_at",
         [(who, token, mode, changed, now) for who, token in tokens],
     )
+    # A drill's item must not lie in wait for the device to become a live one, nor a live one for a drill.
+    run_many(
+        conn,
+        "DELETE FROM feed_item WHERE recipient_id = ? AND campaign_id IN (SELECT id FROM campaign WHERE mode <> ?)",
+        [(who, mode) for who, _ in tokens],
+    )
 
 
 def by_token(conn: Connection, token_hash: bytes) -> DeviceRow | None:

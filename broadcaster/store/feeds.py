@@ -149,7 +149,8 @@ def items_of(conn: Connection, recipient_id: int, now: int) -> list[FeedItem]:
         conn,
         "SELECT c.id, i.n, c.revision, c.level, c.category, i.priority, i.not_before_at, i.expires_at, "
         "w.pieces, w.clip, w.size FROM feed_item i JOIN campaign c ON c.id = i.campaign_id "
-        "JOIN wording w ON w.id = i.wording_id WHERE i.recipient_id = ? AND i.expires_at > ? "
+        "JOIN wording w ON w.id = i.wording_id JOIN device d ON d.recipient_id = i.recipient_id AND d.mode = c.mode "
+        "WHERE i.recipient_id = ? AND i.expires_at > ? "
         "ORDER BY i.priority DESC, i.not_before_at DESC, c.id DESC",
         recipient_id,
         now,
@@ -166,7 +167,8 @@ def item_of_campaign(conn: Connection, recipient_id: int, campaign_id: int) -> i
     """n of the delivery of a campaign to a device's recipient; also after the item left the feed."""
     found: Any = run(
         conn,
-        "SELECT n FROM delivery WHERE campaign_id = ? AND recipient_id = ? AND channel IN ('loudspeaker', 'billboard')",
+        "SELECT n FROM delivery WHERE campaign_id = ? AND recipient_id = ? AND channel IN ('loudspeaker', 'billboard') "
+        "AND outcome IN ('accepted', 'delivered', 'failed')",
         campaign_id,
         recipient_id,
     ).scalar()

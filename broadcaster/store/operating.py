@@ -35,6 +35,7 @@ def to_play(conn: Connection, recipient_id: int, now: int) -> list[PlayRow]:
         "w.spoken, w.clip, w.pieces, w.size, d.proof, d.outcome FROM feed_item i "
         "JOIN campaign c ON c.id = i.campaign_id JOIN wording w ON w.id = i.wording_id "
         "JOIN delivery d ON d.campaign_id = i.campaign_id AND d.n = i.n "
+        "JOIN device v ON v.recipient_id = i.recipient_id AND v.mode = c.mode "
         "WHERE i.recipient_id = ? AND i.expires_at > ? ORDER BY i.priority DESC, i.not_before_at DESC, c.id DESC",
         recipient_id,
         now,

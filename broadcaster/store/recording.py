@@ -31,21 +31,25 @@ class Result:
     reason: str | None = None
     detail: str | None = None
     due_at: int = 0
+    doubt: bool = False  # it may have arrived all the same
+    uncounted: bool = False  # it never reached the provider: not an attempt
 
 
 def record_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int) -> None:
     """The usual end of a window, in one statement: all accepted, no reference to keep. The lease must still stand."""
-    run(
+    written = run(
         turn.conn,
         "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ? "
-        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ?",
+        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",
         *(held.provider, now, turn.campaign_id, rows[0].n, rows[-1].n, held.lease),
     )
-    for one in rows:
-        turn.tally.move(one.cut_id, Outcome.SENDING, Outcome.ACCEPTED)
+    for (cut,) in written.all():  # what was written, not what was meant: the counters follow the rows
+        turn.tally.move(cut, Outcome.SENDING, Outcome.ACCEPTED)
 
 
-_LATE = (Outcome.ACCEPTED, Outcome.FAILED)  # what an `unknown` may still become from an answer that came late
+# What a delivery may still become from an answer that came after the sweep had judged its window. One that waits again is
+# still this window's as long as it carries its lease: nobody has claimed it since.
+_LATE = (Outcome.ACCEPTED, Outcome.FAILED)
 _STANDING = (
     "SELECT n, outcome, cut_id, attempt FROM delivery "
     "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND lease_id = ? ORDER BY n"
@@ -53,9 +57,9 @@ _STANDING = (
 
 
 def record_results(turn: Turn, held: Held, results: Sequence[Result], now: int) -> int:
-    """A window's outcomes, in order of n. A row that the sweep already called `unknown` takes an answer that came late.
+    """A window's outcomes, in order of n. A row that the sweep has judged already takes an answer that came late.
 
-    Returns how many rows took their result; the rest had been judged otherwise (an emergency window gone back to waiting).
+    Returns how many rows took their result; the rest had been judged otherwise (claimed again, cancelled).
     """
     if not results:
         return 0
@@ -68,7 +72,7 @@ def record_results(turn: Turn, held: Held, results: Sequence[Result], now: int) 
     for result in taken:
         before, cut, attempt = standing[result.n]
         turn.tally.move(cut, before, result.outcome)
-        if result.answer != "accepted":
+        if result.answer != "accepted" and not (result.uncounted and len(attempts) > 0):
             said = (result.answer, held.provider, result.reason, result.detail)
             attempts.append((turn.campaign_id, result.n, attempt, now, *said))
     append_attempts(turn.conn, attempts)
@@ -76,7 +80,7 @@ def record_results(turn: Turn, held: Held, results: Sequence[Result], now: int) 
 
 
 def _may(before: Outcome, after: Outcome) -> bool:
-    return before is Outcome.SENDING or (before is Outcome.UNKNOWN and after in _LATE)
+    return before is Outcome.SENDING or (before in (Outcome.UNKNOWN, Outcome.WAITING) and after in _LATE)
 
 
 def _write(turn: Turn, held: Held, taken: Sequence[Result], now: int) -> None:
@@ -85,20 +89,25 @@ def _write(turn: Turn, held: Held, taken: Sequence[Result], now: int) -> None:
     if turn.conn.dialect.name == "sqlite":
         run_many(
             turn.conn,
-            "UPDATE delivery SET outcome = ?, provider_ref = ?, reason = ?, due_at = ?, provider = ?, changed_at = ? "
-            "WHERE campaign_id = ? AND n = ?",
-            [(r.outcome, r.provider_ref, r.reason, r.due_at, held.provider, now, turn.campaign_id, r.n) for r in taken],
+            "UPDATE delivery SET outcome = ?, provider_ref = ?, reason = ?, due_at = ?, doubt = doubt | ?, "
+            "attempt = attempt - ?, provider = ?, changed_at = ? WHERE campaign_id = ? AND n = ?",
+            [(*_columns(r), held.provider, now, turn.campaign_id, r.n) for r in taken],
         )
         return
-    given = columns([(r.n, r.outcome.value, r.provider_ref, r.reason, r.due_at) for r in taken], 5)
+    given = columns([(r.n, *_columns(r)) for r in taken], 7)
     run(
         turn.conn,
-        "UPDATE delivery SET outcome = r.outcome, provider_ref = r.ref, reason = r.reason, due_at = r.due, provider = ?, "
-        "changed_at = ? FROM unnest(CAST(? AS int[]), CAST(? AS text[]), CAST(? AS text[]), CAST(? AS text[]), "
-        "CAST(? AS bigint[])) AS r(n, outcome, ref, reason, due) "
+        "UPDATE delivery SET outcome = r.outcome, provider_ref = r.ref, reason = r.reason, due_at = r.due, "
+        "doubt = delivery.doubt | r.doubt, attempt = delivery.attempt - r.back, provider = ?, changed_at = ? "
+        "FROM unnest(CAST(? AS int[]), CAST(? AS text[]), CAST(? AS text[]), CAST(? AS text[]), "
+        "CAST(? AS bigint[]), CAST(? AS int[]), CAST(? AS int[])) AS r(n, outcome, ref, reason, due, doubt, back) "
         "WHERE campaign_id = ? AND delivery.n = r.n AND delivery.n BETWEEN ? AND ?",
         *(held.provider, now, *given, turn.campaign_id, taken[0].n, taken[-1].n),
     )
+
+
+def _columns(r: Result) -> tuple[str, str | None, str | None, int, int, int]:
+    return (r.outcome.value, r.provider_ref, r.reason, r.due_at, int(r.doubt), int(r.uncounted))
 
 
 def append_attempts(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -114,10 +123,12 @@ def add_published(turn: Turn, lease: int, rows: Sequence[Claimed]) -> None:
     """The proof that a feed holds them, gained by all that were accepted under a lease, in one statement."""
     if not rows:
         return
-    run(
+    bit = PROOF_BITS[Proof.PUBLISHED]
+    written = run(
         turn.conn,
-        "UPDATE delivery SET proof = ? WHERE campaign_id = ? AND n BETWEEN ? AND ? AND lease_id = ? AND outcome = 'accepted'",
-        *(PROOF_BITS[Proof.PUBLISHED], turn.campaign_id, rows[0].n, rows[-1].n, lease),
+        "UPDATE delivery SET proof = proof | ? WHERE campaign_id = ? AND n BETWEEN ? AND ? AND lease_id = ? "
+        "AND outcome = 'accepted' AND proof & ? = 0 RETURNING cut_id",
+        *(bit, turn.campaign_id, rows[0].n, rows[-1].n, lease, bit),
     )
-    for one in rows:
-        turn.tally.add(one.cut_id, Proof.PUBLISHED)
+    for (cut,) in written.all():
+        turn.tally.add(cut, Proof.PUBLISHED)

@@ -26,15 +26,24 @@ def put(conn: Connection, rows: Sequence[tuple[str, str, bytes | None, str, int]
 
 
 def take(conn: Connection, topics: Sequence[str], who: str, times: tuple[int, int], most: int) -> list[Any]:
-    """Takes the oldest free records. times = (now, until): a record not done by then is free again."""
-    now, until = times
-    places = ", ".join("?" for _ in topics)
-    oldest = f"SELECT id FROM bus_record WHERE topic IN ({places}) AND taken_until < ? ORDER BY id LIMIT ?"
+    """Takes free records: the oldest of the first topic, then of the next, in the order given.
+
+    times = (now, until): a record not done by then is free again.
+    """
+    found: list[Any] = []
+    for topic in topics:
+        if len(found) < most:
+            found += _take(conn, topic, who, times, most - len(found))
+    return found
+
+
+def _take(conn: Connection, topic: str, who: str, times: tuple[int, int], most: int) -> list[Any]:
+    oldest = "SELECT id FROM bus_record WHERE topic = ? AND taken_until < ? ORDER BY id LIMIT ?"
     rows = run(
         conn,
         "UPDATE bus_record SET taken_by = ?, taken_until = ? "
         f"WHERE id IN ({locking(conn, oldest, 'FOR UPDATE SKIP LOCKED')}) RETURNING {COLUMNS}",
-        *(who, until, *topics, now, most),
+        *(who, times[1], topic, times[0], most),
     ).all()
     return sorted(rows, key=lambda row: int(row[0]))
 

@@ -162,6 +162,9 @@ delivery = Table(
     Column("outcome", Text, nullable=False),
     Column("proof", Integer, nullable=False, server_default="0"),  # bits of model.PROOF_BITS
     Column("attempt", Integer, nullable=False, server_default="0"),
+    Column(
+        "doubt", Integer, nullable=False, server_default="0"
+    ),  # 1: an attempt may have arrived, and no answer has told
     Column("due_at", BigInteger, nullable=False, server_default="0"),
     Column("lease_id", BigInteger),  # of the attempt under way, or of the last one
     Column("provider", Text),

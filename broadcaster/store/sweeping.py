@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from broadcaster.model import Category, Outcome
+from broadcaster.model import CampaignState, Category, Outcome
 from broadcaster.store.counters import counting
 from broadcaster.store.delivering import ChunkRow, reopen_chunk
 from broadcaster.store.driver import run
@@ -23,44 +23,50 @@ class LeaseRow:
     chunk_id: int
     first: int
     last: int
-    category: str
+    resend: bool  # an emergency that still goes on: a second siren is better than silence
 
 
 def leases_in_doubt(conn: Connection, now: int, limit: int = 200) -> list[LeaseRow]:
     """Windows whose lease ran out, oldest first."""
     rows = run(
         conn,
-        "SELECT l.id, l.campaign_id, l.chunk_id, l.first, l.last, c.category FROM lease l "
+        "SELECT l.id, l.campaign_id, l.chunk_id, l.first, l.last, c.category, c.state, c.expires_at FROM lease l "
         "JOIN campaign c ON c.id = l.campaign_id WHERE l.until_at < ? ORDER BY l.until_at LIMIT ?",
         now,
         limit,
     )
-    return [LeaseRow(*row) for row in rows]
+    found = []
+    for lease, campaign, chunk, first, last, category, state, expires in rows:
+        goes_on = state in (CampaignState.APPROVED, CampaignState.RUNNING) and expires > now
+        found.append(LeaseRow(lease, campaign, chunk, first, last, category == Category.EMERGENCY and goes_on))
+    return found
 
 
-def judge(conn: Connection, lease: LeaseRow, now: int) -> int:
-    """A window in doubt: emergency waits again under the same token, the others become unknown. Returns how many deliveries."""
+def judge(conn: Connection, lease: LeaseRow, now: int, max_attempts: int) -> int:
+    """A window in doubt: emergency waits again under the same token, the others become unknown. Returns how many deliveries.
+
+    An emergency delivery that has used its attempts up, or whose campaign has ended meanwhile, becomes unknown too.
+    """
     if run(conn, "DELETE FROM lease WHERE id = ? AND until_at < ?", lease.id, now).rowcount == 0:
         return 0
-    resend = lease.category == Category.EMERGENCY
-    outcome = Outcome.WAITING if resend else Outcome.UNKNOWN
     rows = run(
         conn,
-        "UPDATE delivery SET outcome = ?, reason = 'in-doubt', due_at = ?, changed_at = ? "
-        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ? RETURNING n, cut_id, attempt",
-        *(outcome, now, now, lease.campaign_id, lease.first, lease.last, lease.id),
+        "UPDATE delivery SET outcome = CASE WHEN attempt < ? THEN 'waiting' ELSE 'unknown' END, reason = 'in-doubt', "
+        "doubt = 1, due_at = ?, changed_at = ? WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' "
+        "AND lease_id = ? RETURNING n, cut_id, attempt, outcome",
+        *(max_attempts if lease.resend else 0, now, now, lease.campaign_id, lease.first, lease.last, lease.id),
     ).all()
     append_attempts(
         conn,
         [
             (lease.campaign_id, n, attempt, now, "in-doubt", None, "lease-ran-out", None)
-            for n, _, attempt in sorted(rows)
+            for n, _, attempt, _ in sorted(rows)
         ],
     )
     reopen_chunk(conn, lease.chunk_id, now)
     with counting(conn, lease.campaign_id, SWEEP) as turn:
-        for _, cut, _ in rows:
-            turn.tally.move(cut, Outcome.SENDING, outcome)
+        for _, cut, _, after in rows:
+            turn.tally.move(cut, Outcome.SENDING, after)
     return len(rows)
 
 
@@ -128,7 +134,12 @@ def due_chunks(conn: Connection, lane: str, now: int, limit: int) -> list[DueChu
 def mark_published(conn: Connection, chunk_ids: Sequence[int], now: int) -> None:
     """Their records are on the bus."""
     places = ", ".join("?" for _ in chunk_ids)
-    run(conn, f"UPDATE chunk SET published_at = ? WHERE id IN ({places})", now, *chunk_ids)
+    # Not one that a quick worker has reopened for later meanwhile: it would be hidden until the sweep calls it lost.
+    run(
+        conn,
+        f"UPDATE chunk SET published_at = ? WHERE id IN ({places}) AND published_at IS NULL AND due_at <= ?",
+        *(now, *chunk_ids, now),
+    )
 
 
 def anything_to_do(conn: Connection, now: int) -> bool:

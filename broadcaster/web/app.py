@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -64,9 +64,11 @@ def create_app(inst: Installation) -> FastAPI:
 @contextlib.asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     server: FeedServer = app.state.feeds
+    # Threads of their own: a cancel must reach the feeds while every thread of the requests waits for the database.
+    threads = ThreadPoolExecutor(2, "feeds")
     tasks = [
-        asyncio.create_task(_every(REFRESH_S, server.refresh)),
-        asyncio.create_task(_every(HEARTBEATS_S, server.write_heartbeats)),
+        asyncio.create_task(_every(threads, REFRESH_S, server.refresh)),
+        asyncio.create_task(_every(threads, HEARTBEATS_S, server.write_heartbeats)),
     ]
     try:
         yield
@@ -75,17 +77,20 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await run_in_threadpool(_said, server.write_heartbeats)
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
-async def _every(seconds: float, work: Callable[[], None]) -> None:
+async def _every(threads: ThreadPoolExecutor, seconds: float, work: Callable[[], None]) -> None:
     while True:
-        await run_in_threadpool(partial(_said, work))
+        await asyncio.get_running_loop().run_in_executor(threads, _said, work)
         await asyncio.sleep(seconds)
 
 
 def _said(work: Callable[[], None]) -> None:
-    """A database that is away must not end the loop: feeds are served from memory until it is back."""
+    """Nothing may end the loop: feeds are served from memory until the database is back, and then must change again."""
     try:
         work()
     except BroadcasterError as error:
         log.warning("feed_server", code=error.code, error=error.message)
+    except Exception:
+        log.exception("feed_server")

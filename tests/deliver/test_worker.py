@@ -9,9 +9,11 @@ from sqlalchemy import text
 
 from broadcaster.bus import Record
 from broadcaster.bus.local import LocalBus
+from broadcaster.deliver import sending
 from broadcaster.deliver import worker as worker_module
 from broadcaster.deliver.fanout import fan_out
 from broadcaster.deliver.feeds import FeedServer
+from broadcaster.deliver.pace import Circuit
 from broadcaster.deliver.sweep import sweep
 from broadcaster.installation import Installation
 from channels.base import ACCEPTED, Answer, AnswerWord, ChannelSettings
@@ -37,7 +39,7 @@ class Scripted:
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Answer]], Scripted]:
     def use(answers: Callable[[int], Answer]) -> Scripted:
         channel = Scripted(answers)
-        monkeypatch.setattr(worker_module, "outlet", lambda inst, mode, kind: channel)
+        monkeypatch.setattr(sending, "outlet", lambda inst, mode, kind: channel)
         return channel
 
     return use
@@ -120,7 +122,7 @@ def test_cancelled_inside_a_window_stops_before_the_next_sub_batch(plan: Any, sc
 
     channel = scripted(answer)
     planned.carry_out()
-    assert len(channel.given) == worker_module.SUB_BATCH
+    assert len(channel.given) == sending.SUB_BATCH
     assert planned.outcomes() == {"accepted": 50, "cancelled": 50}
 
 
@@ -198,16 +200,44 @@ def test_answers_become_outcomes(plan: Any, scripted: Any, word: AnswerWord, exp
     assert planned.outcomes() == planned.counters() == {expected: 4}
 
 
-def test_attempts_end_after_the_last_one(plan: Any, scripted: Any, inst: Installation) -> None:
+def _due_again(inst: Installation) -> None:
+    with inst.store.write() as conn:
+        conn.execute(text("UPDATE delivery SET due_at = 0"))
+        conn.execute(text("UPDATE chunk SET due_at = 0"))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that reaches nobody is asked again at once: time is not what these tests are about."""
+    monkeypatch.setattr(Circuit, "wait_s", lambda self: 0.0)
+
+
+def test_lost_replies_of_an_emergency_end_as_unknown(
+    plan: Any, scripted: Any, inst: Installation, patient: None
+) -> None:
+    planned = plan(1, category="emergency")
+    channel = scripted(lambda n: Answer(AnswerWord.UNCERTAIN, reason="reply-lost"))
+    for _ in range(inst.settings.max_attempts + 2):
+        _due_again(inst)
+        planned.carry_out()
+    assert len(channel.given) == inst.settings.max_attempts
+    assert planned.outcomes() == planned.counters() == {"unknown": 1}
+    assert planned.state() == "finished"
+
+
+def test_what_surely_was_not_sent_is_tried_until_its_time_runs_out(
+    plan: Any, scripted: Any, inst: Installation, patient: None
+) -> None:
     planned = plan(1)
     scripted(lambda n: Answer(AnswerWord.RETRY, reason="busy"))
-    for _ in range(inst.settings.max_attempts):
-        with inst.store.write() as conn:
-            conn.execute(text("UPDATE delivery SET due_at = 0"))
-            conn.execute(text("UPDATE chunk SET due_at = 0"))
+    for _ in range(inst.settings.max_attempts + 3):
+        _due_again(inst)
         planned.carry_out()
-    assert planned.outcomes() == planned.counters() == {"failed": 1}
-    assert planned.state() == "finished"
+    assert planned.outcomes() == {"waiting": 1}
+    planned.set(expires_at=1)
+    _due_again(inst)
+    planned.carry_out()
+    assert planned.outcomes() == planned.counters() == {"expired": 1}
 
 
 @pytest.mark.parametrize(("category", "expected"), [("notice", "unknown"), ("emergency", "waiting")])
@@ -297,13 +327,12 @@ def test_a_promotion_stops_when_quiet_hours_begin_and_goes_on_in_the_morning(
     plan: Any, inst: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = plan(30, category="promotion")
-    tomorrow = worker_module.PULL_WINDOW * 10**10
-    monkeypatch.setattr(worker_module, "promotion_hours", lambda settings, now: tomorrow)
+    monkeypatch.setattr(worker_module, "promotion_hours", lambda settings, now: now + 1_800_000)
     planned.carry_out()
     assert planned.outcomes() == {"waiting": 30}
     assert planned.ledger() == []
     with inst.store.read() as conn:
-        assert conn.execute(text("SELECT due_at FROM chunk")).scalar() == tomorrow
+        assert conn.execute(text("SELECT due_at FROM chunk")).scalar() > worker_module.now_ms(conn) + 1_700_000
     monkeypatch.setattr(worker_module, "promotion_hours", lambda settings, now: now)
     with inst.store.write() as conn:
         conn.execute(text("UPDATE chunk SET due_at = 0"))

@@ -90,6 +90,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("proof", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("doubt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("due_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("lease_id", sa.BigInteger(), nullable=True),
         sa.Column("provider", sa.Text(), nullable=True),
