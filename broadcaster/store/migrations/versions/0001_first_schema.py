@@ -103,6 +103,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("campaign_id", "n"),
         sa.UniqueConstraint("campaign_id", "recipient_id", "channel", name="delivery_once"),
         sqlite_with_rowid=False,
+        postgresql_with={"fillfactor": 45},
     )
     op.create_table(
         "feed_item",
