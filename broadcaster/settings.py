@@ -23,7 +23,8 @@ class Settings(BaseSettings):
         description="Folder of the embedded default: database, keys, spool, audio",
     )
     database_url: SecretStr = Field(
-        SecretStr(""), description="Database address; empty = SQLite file in the home folder"
+        SecretStr(""),
+        description="Database address, as postgresql://user:password@host/name; empty = SQLite file in the home folder",
     )
     bus_url: str = Field("local:", description="What carries chunk records: local: (tables in the database)")
     host: str = Field("127.0.0.1", description="Address that the web server listens on")

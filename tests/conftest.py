@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,11 +92,23 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
         yield ""
         return
-    server: Server = request.getfixturevalue("postgresql")
+    with _copied(request.getfixturevalue("postgresql")) as url:
+        yield url
+
+
+@contextmanager
+def _copied(server: Server) -> Iterator[str]:
     name = f"t{next(_numbers)}"
     server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield server.url(name)
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def on_postgresql(postgresql: Server) -> Iterator[str]:
+    """The address of an empty database on PostgreSQL, for a test that holds both beside each other."""
+    with _copied(postgresql) as url:
+        yield url
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def counts(inst: Installation, campaign_id: int, by: str | None = None, with_rea
     """
     if by is not None and by not in BY:
         raise BadInput("cut", f"counts cannot be cut by {by!r}; one of: {', '.join(BY)}")
-    with inst.store.read() as conn:
+    with inst.store.report() as conn:
         planned = _planned(conn, campaign_id)
         words = stored.by_word(conn, campaign_id)
         found: dict[str, Any] = {"planned": planned, "outcomes": _outcomes(words), "proofs": _proofs(words)}
@@ -42,7 +42,7 @@ def reach(inst: Installation, campaign_id: int) -> dict[str, Any]:
     speakers and boards: `reached` where the device's feed holds the campaign, `proved` where it was played, shown or confirmed;
     source None counts devices of which nobody has estimated the people. Raises NotFound.
     """
-    with inst.store.read() as conn:
+    with inst.store.report() as conn:
         _planned(conn, campaign_id)
         return _reach(conn, campaign_id)
 
@@ -53,7 +53,7 @@ def recount(inst: Installation, campaign_id: int) -> dict[str, Any]:
     {"equal", "differences": [{"cut", "word", "counter", "rows"}]}. Also checks that the outcomes add up to what was
     planned: such a difference has cut None and word "planned". Raises NotFound.
     """
-    with inst.store.read() as conn:
+    with inst.store.report() as conn:
         planned = _planned(conn, campaign_id)
         counter, rows = _tallies(stored.counters_and_rows(conn, campaign_id))
     differences: list[dict[str, Any]] = [

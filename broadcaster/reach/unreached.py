@@ -37,7 +37,7 @@ def unreached(inst: Installation, campaign_id: int, of: str = "recipients") -> I
     """
     if of not in OF:
         raise BadInput("unreached-of", f"who was not reached is listed by {' or '.join(OF)}, not {of!r}")
-    with inst.store.read() as conn:
+    with inst.store.report() as conn:
         if stored.planned(conn, campaign_id) is None:
             raise NotFound("campaign", f"there is no campaign {campaign_id}; type: broadcaster campaign list")
     return _recipients(inst, campaign_id) if of == "recipients" else _premises(inst, campaign_id)
@@ -52,7 +52,7 @@ def unreached_csv(inst: Installation, campaign_id: int, of: str = "recipients") 
 def _recipients(inst: Installation, campaign_id: int) -> Iterator[dict[str, Any]]:
     after = 0
     while True:
-        with inst.store.read() as conn:
+        with inst.store.report() as conn:
             page = stored.unreached_page(conn, campaign_id, after)
         if not page:
             return
@@ -65,7 +65,7 @@ def _recipients(inst: Installation, campaign_id: int) -> Iterator[dict[str, Any]
 
 
 def _premises(inst: Installation, campaign_id: int) -> Iterator[dict[str, Any]]:
-    with inst.store.read() as conn:
+    with inst.store.report() as conn:
         for row in stored.unreached_premises(conn, campaign_id):
             found = dict(row._mapping)
             found["premises"] = found.pop("name")

@@ -187,7 +187,11 @@ def release(turn: Turn, owner: str, but: int) -> int:
     Returns how many deliveries wait again.
     """
     taken = 0
-    gone = run(turn.conn, "DELETE FROM lease WHERE owner = ? AND id <> ? RETURNING id, first, last", owner, but).all()
+    gone = run(
+        turn.conn,
+        "DELETE FROM lease WHERE campaign_id = ? AND owner = ? AND id <> ? RETURNING id, first, last",
+        *(turn.campaign_id, owner, but),
+    ).all()
     for lease, first, last in gone:
         rows = run(
             turn.conn,

@@ -43,7 +43,7 @@ def columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
 
 
 def copy_rows(conn: Connection, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
-    """Rows into a table of PostgreSQL by COPY, in the transaction that is open: six times executemany."""
+    """Rows into a table of PostgreSQL by COPY, in the transaction that is open: four times as fast as executemany."""
     driver: Any = conn.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
+TESTS = Path(__file__).resolve().parents[1]
+RULES = ("conftest.py", "postgresql_server.py")
 PASSED = "def test_passes():\n    assert True\n"
 SKIPPED = "import pytest\n\ndef test_skips():\n    pytest.skip('no such player')\n"
 MODULE_SKIPPED = "import pytest\npytest.importorskip('no_such_module')\n"
@@ -18,7 +19,9 @@ SEES_SETTINGS = "import os\n\ndef test_sees():\n    assert 'BROADCASTER_PORT' no
 
 
 def run(folder: Path, *options: str, ci: str, **tests: str) -> subprocess.CompletedProcess[str]:
-    shutil.copy(CONFTEST, folder)
+    for file in RULES:
+        if not (folder / file).exists():
+            shutil.copy(TESTS / file, folder)
     for name, text in {"passes": PASSED, **tests}.items():
         (folder / f"test_{name}.py").write_text(text)
     environment = {**os.environ, "CI": ci, "BROADCASTER_PORT": "1"}
@@ -44,6 +47,18 @@ def test_a_skip_fails_a_ci_run_and_is_named(tmp_path: Path, test: str) -> None:
     assert ended.returncode == 1, ended.stdout
     assert "skipped, which fails a run" in ended.stdout
     assert "test_other.py" in ended.stdout
+
+
+def test_a_machine_without_postgresql_skips_with_what_to_install_and_fails_a_ci_run(tmp_path: Path) -> None:
+    server = (TESTS / "postgresql_server.py").read_text(encoding="utf-8")
+    without = server.replace('"/usr/lib/postgresql"', '"/nothing"').replace('shutil.which("postgres")', "None")
+    assert without.count("/nothing") == 1
+    (tmp_path / "postgresql_server.py").write_text(without, encoding="utf-8")
+    needs = {"needs": "def test_needs_a_server(on_postgresql):\n    assert on_postgresql\n"}
+    ended = run(tmp_path, "-rs", ci="", **needs)
+    assert ended.returncode == 0, ended.stdout
+    assert "apt-get install postgresql" in ended.stdout
+    assert run(tmp_path, ci="true", **needs).returncode == 1
 
 
 def test_skips_in_several_processes_fail_a_ci_run_too(tmp_path: Path) -> None:

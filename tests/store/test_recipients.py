@@ -181,6 +181,36 @@ def test_what_is_left_empty_keeps_what_was_known(inst: Installation) -> None:
     assert [tuple(row) for row in kept] == [(b"sealed", "n", "220102000000", 1, "ko", "f", 5, "s", 7, 1)]
 
 
+def test_one_batch_may_say_more_of_the_same_recipient_and_the_last_word_wins(inst: Installation) -> None:
+    written = [
+        _row(address_key=b"a", name="first", languages=None),
+        _row(address_key=b"b", name="other"),
+        _row(address_key=b"a", name=None, languages=None, format="g", people=9),
+        _row(
+            address_key=b"a",
+            name="third",
+            languages=None,
+            format=None,
+            people=None,
+            place="220103000000",
+            place_given=False,
+        ),
+    ]
+    with inst.store.write() as conn:
+        told = [PremisesRow("P", "220102000000", said) for said in ("mall", None, "school", None)]
+        recipients.put_premises(conn, told)
+        recipients.put_recipients(conn, [values_of(row, 1) for row in written])
+        recipients.put_groups(conn, ["g"])
+        recipients.put_members(conn, [("g", "sms", b"a"), ("g", "sms", b"a"), ("g", "sms", b"nobody")])
+        kept = conn.execute(text("SELECT name, place, languages, format, people FROM recipient ORDER BY id")).all()
+        assert conn.execute(text("SELECT name, category FROM premises")).all() == [("P", "school")]
+        assert recipients.groups(conn) == [("g", 1)]
+    assert [tuple(row) for row in kept] == [
+        ("third", "220102000000", "zh-CN", "g", 9),
+        ("other", "220102000000", "ko", "f", 5),
+    ]
+
+
 def test_unknown_groups_and_places_are_told(some: Installation) -> None:
     with some.store.read() as conn:
         assert recipients.unknown_groups(conn, ["g", "nobody"]) == ["nobody"]

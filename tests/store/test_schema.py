@@ -10,13 +10,14 @@ from sqlalchemy import event
 
 from broadcaster.installation import Installation, initialise, open_installation
 from broadcaster.model import BadInput, Outcome, Unavailable
-from broadcaster.store import delivering, feeds, receipts, recording, records, sweeping
+from broadcaster.store import delivering, feeds, plan, receipts, recording, records, sweeping
 from broadcaster.store.counters import counting
 from broadcaster.store.delivering import ChunkRow, Claimed
 from broadcaster.store.engine import SQLITE_FLOOR, open_store, sqlite_is_safe, sqlite_module
 from broadcaster.store.migrate import current, head, migrate
 from broadcaster.store.recording import Held, Result
 from broadcaster.store.schema import metadata
+from broadcaster.store.sweeping import LeaseRow
 
 
 def test_the_history_makes_exactly_the_tables_of_the_schema(inst: Installation) -> None:
@@ -69,18 +70,23 @@ def _hot(conn: Any) -> None:
     delivering.next_waiting(conn, 1, (1, 100), 5)
     with counting(conn, 1) as turn:
         turn.tally.move(1, Outcome.WAITING, Outcome.SENDING)
-        delivering.label(turn, (1, 100), Outcome.EXPIRED, "r")
+        delivering.label(turn, (101, 200), Outcome.EXPIRED, "r")
         delivering.suppress(turn, (1, 100), ("notice", "never"))
-        delivering.claim(turn, 1, (1, 100), 5)
-        recording.record_accepted(turn, Held(1, "p"), [ROW], 5)
-        recording.record_results(turn, Held(1, "p"), [Result(5, Outcome.FAILED)], 5)
-        recording.add_published(turn, 1, [ROW])
-    delivering.end_lease(conn, 1)
+        undone = delivering.new_lease(conn, CHUNK, (1, 100), "w", 1)
+        delivering.claim(turn, undone, (1, 100), 5)
+        delivering.release(turn, "w", 0)
+        lease = delivering.new_lease(conn, CHUNK, (1, 100), "w", 1)
+        delivering.claim(turn, lease, (1, 100), 5)
+        recording.record_results(turn, Held(lease, "p"), [Result(5, Outcome.FAILED)], 5)
+        recording.record_accepted(turn, Held(lease, "p"), [ROW], 5)
+        recording.add_published(turn, lease, [ROW])
+    [doubt] = sweeping.leases_in_doubt(conn, 5) or [LeaseRow(lease, 1, 1, 1, 100, "notice")]
+    sweeping.judge(conn, doubt, 5, 8)
+    delivering.end_lease(conn, lease)
     delivering.close_chunk(conn, CHUNK, 5)
     delivering.quiet_campaigns(conn)
     delivering.end_campaign(conn, 1, 5)
     delivering.wordings_of(conn, 1)
-    sweeping.leases_in_doubt(conn, 5)
     sweeping.due_chunks(conn, "notice", 5, 10)
     sweeping.forget_lost(conn, "notice", 5)
     sweeping.anything_to_do(conn, 5)
@@ -97,8 +103,8 @@ def _hot(conn: Any) -> None:
     receipts.standing(conn, 1, 1)
 
 
-@pytest.mark.database("sqlite")
-def test_every_hot_statement_uses_an_index(inst: Installation) -> None:
+def _noted(inst: Installation) -> list[tuple[str, Any]]:
+    """Every hot statement, as the driver gets it, with its values."""
     statements: list[tuple[str, Any]] = []
 
     def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
@@ -110,6 +116,12 @@ def test_every_hot_statement_uses_an_index(inst: Installation) -> None:
         _hot(conn)
     event.remove(inst.store.engine, "before_cursor_execute", note)
     assert len(statements) > 25
+    return statements
+
+
+@pytest.mark.database("sqlite")
+def test_every_hot_statement_uses_an_index(inst: Installation) -> None:
+    statements = _noted(inst)
     scans = []
     with inst.store.read() as conn:
         for statement, parameters in statements:
@@ -122,8 +134,34 @@ def test_every_hot_statement_uses_an_index(inst: Installation) -> None:
 @pytest.mark.database("sqlite")
 def test_the_index_check_itself_finds_a_scan(inst: Installation) -> None:
     with inst.store.read() as conn:
-        plan = conn.exec_driver_sql("EXPLAIN QUERY PLAN SELECT 1 FROM delivery WHERE parts = 3").all()
-    assert any(row[3].startswith("SCAN") and "USING" not in row[3] for row in plan)
+        steps = conn.exec_driver_sql("EXPLAIN QUERY PLAN SELECT 1 FROM delivery WHERE parts = 3").all()
+    assert any(row[3].startswith("SCAN") and "USING" not in row[3] for row in steps)
+
+
+MANY = 200_000
+
+
+def _walked(conn: Any, statement: str, parameters: Any = ()) -> list[str]:
+    """Steps of PostgreSQL's plan that walk all deliveries, or a whole index of them."""
+    steps = [str(row[0]) for row in conn.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
+    whole = [
+        step for step, after in zip(steps, [*steps[1:], ""], strict=True)
+        if ("Index" in step and " on delivery" in step and "Index Cond" not in after)
+    ]  # fmt: skip
+    return whole + [step for step in steps if "Seq Scan on delivery" in step]
+
+
+@pytest.mark.database("postgresql")
+def test_after_a_large_plan_no_hot_statement_walks_all_deliveries(inst: Installation) -> None:
+    rows = ((n, n, "sms", None, 1, n // 500, None, 1, "t" * 16) for n in range(1, MANY + 1))
+    with inst.store.write() as conn:
+        assert sum(plan.add_deliveries(conn, 1, rows)) == MANY  # and tells the planner
+    statements = _noted(inst)
+    assert sum("delivery" in statement for statement, _ in statements) > 12
+    with inst.store.read() as conn:
+        assert [s for s, values in statements if _walked(conn, s, values)] == []
+        assert _walked(conn, "SELECT 1 FROM delivery WHERE parts = 3")
+        assert _walked(conn, "SELECT count(*) FROM delivery WHERE n > 5")
 
 
 def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:

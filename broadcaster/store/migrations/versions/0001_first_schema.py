@@ -103,6 +103,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("campaign_id", "n"),
         sa.UniqueConstraint("campaign_id", "recipient_id", "channel", name="delivery_once"),
+        postgresql_with={"fillfactor": 45},
         sqlite_with_rowid=False,
     )
     op.create_table(
