@@ -79,7 +79,10 @@ def add_user(  # noqa: PLR0913, PLR0917
             raise BadInput("login-taken", f"there is a user {login} already; choose another login")
         unit_id = None if unit_code is None else stored.unit_by_code(conn, unit_code)
         if unit_code is not None and unit_id is None:
-            raise BadInput("unit", f"there is no unit {unit_code!r}; type: broadcaster units")
+            raise BadInput(
+                "unit",
+                f"there is no unit {unit_code!r}; a unit is named by its place code, 22 or 2224",
+            )
         values = {"login": login, "name": name.strip(), "unit_id": unit_id, "roles": words}
         stored.add(conn, **values, created_at=now_ms(conn))
         audit.record(conn, actor, "user.add", f"user/{login}", {"roles": words, "unit": unit_code})

@@ -147,7 +147,7 @@ def review(campaign_id: Id, as_user: As, as_json: Json = False, home: Home = Non
     if as_json:
         emit({"campaign": campaign_id, "wordings": rows})
     else:
-        columns = ("channel", "format", "languages", "segment", "deliveries", "parts", "text")
+        columns = ("channel", "format", "languages", "segment", "deliveries", "parts", "parts_each", "text")
         table(columns, [[row[column] for column in columns] for row in rows])
 
 

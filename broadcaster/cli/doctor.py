@@ -126,8 +126,24 @@ def _disk(settings: "Settings") -> str:
 def _port(settings: "Settings") -> str:
     from broadcaster.cli.run import refuse_busy_port
 
+    if _serves(settings):
+        return f"{settings.host}:{settings.port} is served by this program"
     refuse_busy_port(settings)
     return f"{settings.host}:{settings.port} is free"
+
+
+def _serves(settings: "Settings") -> bool:
+    """Whether what listens on our port is ourselves: a running service must not be called broken."""
+    from http.client import HTTPConnection
+
+    connection = HTTPConnection(settings.host, settings.port, timeout=2)
+    try:
+        connection.request("GET", "/api/v1/openapi.json")
+        return b'"Broadcaster"' in connection.getresponse().read(4096)
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 CHECKS: tuple[tuple[str, Check, str], ...] = (

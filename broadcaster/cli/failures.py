@@ -15,6 +15,8 @@ from channels.base import ChannelError
 
 FINE, FAILURE, USAGE, FAILED_DELIVERIES, REFUSED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 SHOWN_PROBLEMS = 20
+# Refusals of a word that stands on the command line itself; what a file or the database holds is a failure.
+WRONG_WORDS = frozenset({"cut", "role-unknown", "channel", "unreached-of"})
 
 
 def known(error: Exception) -> BroadcasterError | None:
@@ -33,6 +35,8 @@ def exit_code(error: BroadcasterError) -> int:
     """The exit code that stands for a refusal."""
     if isinstance(error, Refused):
         return REFUSED
+    if error.code in WRONG_WORDS:
+        return USAGE
     return UNAVAILABLE if isinstance(error, Unavailable) else FAILURE
 
 

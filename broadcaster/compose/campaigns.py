@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from broadcaster import audit
-from broadcaster.compose.drafts import Campaign, Draft, campaign_of, columns, draft_from
+from broadcaster.compose.drafts import NAME_MOST, Campaign, Draft, campaign_of, columns, draft_from
 from broadcaster.compose.moves import found, held, move, subject
 from broadcaster.compose.previews import preview
 from broadcaster.compose.submission import approve, set_called, submit
@@ -169,7 +169,7 @@ def correct(
             raise Refused("nothing-sent", f"nobody has got campaign {campaign_id}: change it, or cancel it")
         known = {**_known(inst, before, templates), **(facts or {})}
         own: dict[str, Any] = {
-            "name": f"更正：{before.name}",
+            "name": f"更正：{before.name}"[:NAME_MOST],
             "template_set": templates.id,
             "level": None,
             "facts": known,

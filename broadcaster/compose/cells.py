@@ -68,6 +68,10 @@ def _parsed(plain: str) -> str:
     if kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE):
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     digits = len(str(number.national_number))
+    if str(number.national_number).startswith("1") and digits < 11:
+        raise CellProblem(
+            "phone-invalid", f"a mobile number of China has 11 digits, this one {digits}: is one missing?"
+        )
     if kind == phonenumbers.PhoneNumberType.FIXED_LINE or digits in (7, 8):
         raise CellProblem("phone-landline", "a landline takes no SMS; give a mobile number")
     raise CellProblem(

@@ -11,6 +11,8 @@ from broadcaster.settings import Settings
 from broadcaster.store.clock import from_rfc3339, rfc3339
 from channels import CHANNELS
 
+NAME_MOST = 120  # characters: it must fit a line of a list
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -66,6 +68,7 @@ class Campaign:
     started_at: int | None
     finished_at: int | None
     cancelled_at: int | None
+    corrected_by: int | None  # the newest correction of it that was approved: it is not to be followed any more
 
     @property
     def draft(self) -> Draft:
@@ -75,7 +78,7 @@ class Campaign:
     def as_json(self, zone: str = "UTC") -> dict[str, Any]:
         """For the API and `--json`; times RFC 3339 or None."""
         names = "public_id name state mode category level revision template_set facts".split()  # noqa: SIM905
-        plain = "planned parts cost author editor approver reason version follows_id follows_how".split()  # noqa: SIM905
+        plain = "planned parts cost author editor approver reason version follows_id follows_how corrected_by".split()  # noqa: SIM905
         times = "created submitted approved started finished cancelled not_before expires".split()  # noqa: SIM905
         return {
             "campaign": self.id,
@@ -137,6 +140,8 @@ def _level_told(facts: Mapping[str, object]) -> str | None:
 def _check(draft: Draft) -> None:
     if not draft.name.strip():
         raise BadInput("name", "a campaign needs a name; the public does not see it")
+    if len(draft.name.strip()) > NAME_MOST:
+        raise BadInput("name-too-long", f"a name has at most {NAME_MOST} characters, not {len(draft.name.strip())}")
     if draft.mode not in list(Mode):
         raise BadInput("mode", f"the mode is {' or '.join(Mode)}, not {draft.mode!r}: say which")
     if draft.level and draft.level not in list(Level):

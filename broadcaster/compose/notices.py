@@ -16,12 +16,13 @@ ORDER = ("social", "loudspeaker", "sms", "billboard")
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the public page shows. `texts`: (languages, where it holds, text); `clips` as wordings hold them, with languages."""
+    """What the public page shows; of one that was withdrawn or corrected the words are only what it once said. `texts`: (languages, where it holds, text); `clips` as wordings hold them, with languages."""
 
     template_set: str
     mode: str
     level: str | None
     withdrawn: bool
+    corrected_by: str | None  # the public id of the correction that is to be read in its place
     approved: str | None
     expires: str | None
     over: bool
@@ -36,6 +37,7 @@ def notice(inst: Installation, public_id: str) -> Notice:
         if row is None or row["approved_at"] is None:
             raise NotFound("notice", "there is no such notice")
         campaign = campaign_of(dict(row))
+        correction = None if campaign.corrected_by is None else stored.row(conn, campaign.corrected_by)
         wordings = [wording for _, wording, _ in stored_wordings.of_campaign(conn, campaign.id)]
     open_to_all = [wording for wording in wordings if not wording.slots]
     channel = next((kind for kind in ORDER if any(wording.channel == kind for wording in open_to_all)), "")
@@ -45,7 +47,8 @@ def notice(inst: Installation, public_id: str) -> Notice:
     zone = inst.settings.timezone
     return Notice(
         *(campaign.template_set, campaign.mode, campaign.level),
-        withdrawn=campaign.state is CampaignState.CANCELLED,
+        withdrawn=campaign.state is CampaignState.CANCELLED or correction is not None,
+        corrected_by=None if correction is None else correction["public_id"],
         approved=rfc3339(campaign.approved_at, zone),
         expires=rfc3339(campaign.expires_at, zone),
         over=campaign.state is CampaignState.EXPIRED,

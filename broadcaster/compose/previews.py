@@ -1,8 +1,8 @@
-"""What would go out, while it is still being written: one text a channel, for a real recipient. Nothing is kept or spoken."""
+"""What would go out, while it is still being written: one text a channel and language, for a real recipient. Nothing is kept or spoken."""
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -11,31 +11,53 @@ from broadcaster.compose.audiences import require_known
 from broadcaster.compose.drafts import Draft, columns, whole
 from broadcaster.compose.submission import facts_of, set_called
 from broadcaster.compose.templates import TemplateSet
-from broadcaster.compose.wording import About, Key, Writer, examples, measured, problem_of, problems_of
+from broadcaster.compose.wording import (
+    ALL_LANGUAGES,
+    About,
+    Key,
+    Writer,
+    examples,
+    measured,
+    problem_of,
+    problems_of,
+)
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, Mode, Selection, Wording
 from broadcaster.people import User, check
-from broadcaster.store import audiences
 from broadcaster.store import plan as stored_plan
 from broadcaster.store import wordings as stored_wordings
 from broadcaster.store.audiences import Selected
 from channels import CHANNELS
 from channels.base import Size
 from channels.sms import SignatureError
+from channels.sms.segments import SlotMeter
 
 COUNT_SECONDS = (
     30.0  # a count of a whole province takes longer than a preview may, and the audience is not what is typed
 )
+SOME = 40  # recipients of a language whose texts are measured: a message of one part and one of two differ by a name
+
+
+class Share(NamedTuple):
+    """Those of an audience who share a channel and a language list, and some of them by id."""
+
+    recipients: int
+    some: tuple[int, ...]
+
+
+Shares = Mapping[tuple[str, str], Share]  # by channel and language list
 
 
 def preview(inst: Installation, user: User, draft: Draft) -> list[dict[str, Any]]:
     """For each channel of the draft: {"channel", "format", "languages", "segment", "sample", "text", "spoken", "size",
-    "recipients", "parts", "cost", "problems"}.
+    "recipients", "parts", "cost", "problems", "samples"}.
 
-    The text is that of the first recipient's segment with their own name in its slots; `sample` says whose, None where the
-    audience has nobody on the channel. `recipients` may be half a minute old; `parts` and `cost` (thousandths) are the
-    sample's times the recipients: submit reckons each. Problems are {"channel", "format", "language", "segment", "code",
-    "message"}. Raises Refused; BadInput with a problem for each fact that is missing or wrong.
+    `samples` holds the same for each language list in the audience, the one of most recipients first; the channel's own text
+    is that of the first, its figures and problems are those of all. A text is that of one recipient's segment with their own
+    name in its slots; `sample` says whose, None where the audience has nobody on the channel. `recipients` may be half a
+    minute old; `parts` and `cost` (thousandths) go by up to 40 recipients of each language: submit reckons each.
+    Problems are {"channel", "format", "language", "segment", "code", "message"}. Raises Refused; BadInput with a problem for
+    each fact that is missing or wrong.
     """
     check(user, "campaign.create")
     templates = set_called(inst, draft.template_set)
@@ -45,41 +67,61 @@ def preview(inst: Installation, user: User, draft: Draft) -> list[dict[str, Any]
     chosen = [channel for channel in CHANNELS if channel in draft.channels]
     with inst.store.read() as conn:
         writer = Writer(templates, about, stored_wordings.place_names(conn))
-        selection = whole(draft.selection)
-        counted = _counted(conn, inst.settings.store_url, selection, chosen)
-        samples = {channel: stored_plan.sample(conn, selection, channel) for channel in counted}
-    price = inst.settings.sms_price
-    return [_of_channel(templates, writer, (kind, samples.get(kind)), counted.get(kind, 0), price) for kind in chosen]
+        shares = _counted(conn, inst.settings.store_url, whole(draft.selection), chosen)
+        known = stored_plan.people(conn, [one for share in shares.values() for one in share.some])
+    desk = _Desk(templates, writer, inst.settings.sms_price, {one.recipient_id: one for one in known})
+    return [_of_channel(desk, kind, shares) for kind in chosen]
 
 
-_counts: dict[tuple[str, Selection, tuple[str, ...]], tuple[float, Mapping[str, int]]] = {}
+class _Desk(NamedTuple):
+    """What every text of one preview is made with."""
+
+    templates: TemplateSet
+    writer: Writer
+    price: int
+    people: Mapping[int, Selected]
 
 
-def _counted(conn: Connection, url: str, selection: Selection, channels: Sequence[str]) -> Mapping[str, int]:
-    """Recipients by channel; a count is kept for COUNT_SECONDS. Nobody is counted while no place and no group is chosen."""
+_counts: dict[tuple[str, Selection, tuple[str, ...]], tuple[float, Shares]] = {}
+
+
+def _counted(conn: Connection, url: str, selection: Selection, channels: Sequence[str]) -> Shares:
+    """Recipients by channel and languages; kept for COUNT_SECONDS. Nobody is counted while no place and no group is chosen."""
     if selection.empty:
         return {}
     key, now = (url, selection, tuple(channels)), time.monotonic()
     if key in _counts and now - _counts[key][0] < COUNT_SECONDS:
         return _counts[key][1]
     require_known(conn, selection)
-    found: dict[str, int] = {}
-    for row in audiences.tally(conn, selection, channels):
-        found[row.channel] = found.get(row.channel, 0) + row.recipients
+    found: dict[tuple[str, str], Share] = {}
+    for channel, languages, n, first, last in stored_plan.spread(conn, selection, channels):
+        said = languages.partition(ALL_LANGUAGES)[0] if channel == "sms" else languages
+        before = found.get((channel, said), Share(0, ()))
+        some = dict.fromkeys((*before.some, first, last)) if channel == "sms" else (before.some or (first,))
+        found[channel, said] = Share(before.recipients + n, tuple(sorted(some)[:SOME]))
     if len(_counts) >= 256:
         _counts.clear()
     _counts[key] = (now, found)
     return found
 
 
-def _of_channel(
-    templates: TemplateSet, writer: Writer, at: tuple[str, Selected | None], recipients: int, price: int
-) -> dict[str, Any]:
-    channel, sample = at
-    key = _key(templates, writer, channel, sample)
-    told = _told(key, sample, recipients)
+def _of_channel(desk: _Desk, channel: str, shares: Shares) -> dict[str, Any]:
+    own = sorted((share for (kind, _), share in shares.items() if kind == channel), key=lambda share: -share.recipients)
+    samples = [_of_language(desk, channel, share) for share in own or (Share(0, ()),)]
+    sums = {figure: sum(one[figure] for one in samples) for figure in ("recipients", "parts", "cost")}
+    problems: list[Mapping[str, object]] = []
+    for one in samples:
+        problems += [problem for problem in one["problems"] if problem not in problems]
+    return {**samples[0], **sums, "problems": problems, "samples": samples}
+
+
+def _of_language(desk: _Desk, channel: str, share: Share) -> dict[str, Any]:
+    some = [desk.people[one] for one in share.some if one in desk.people]
+    sample = some[0] if some else None
+    key = _key(desk.templates, desk.writer, channel, sample)
+    told = _told(key, sample, share.recipients)
     try:
-        wording = writer.write(key).wording
+        wording = desk.writer.write(key).wording
     except (BadInput, SignatureError, SpokenError) as error:
         told["problems"].append(problem_of(key, error.code, str(error)))
         return told
@@ -87,10 +129,30 @@ def _of_channel(
     told["problems"] += [problem_of(key, "slot-missing", words) for words in missing] + problems_of(key, size)
     told["text"], told["size"] = text, size.as_json()
     told["spoken"] = [{"language": language, "words": words} for language, words in wording.spoken]
-    if channel == "sms":
-        told["parts"] = size.parts * recipients
-        told["cost"] = told["parts"] * price
+    if channel == "sms" and some:
+        told["parts"] = round(_mean_parts(desk, {key: wording}, some) * share.recipients)
+        told["cost"] = told["parts"] * desk.price
     return told
+
+
+def _mean_parts(desk: _Desk, wordings: dict[Key, Wording], some: Sequence[Selected]) -> float:
+    """Parts of a text message to one of these people, on average; a name makes it longer than the next one's."""
+    found = []
+    for one in some:
+        key = _key(desk.templates, desk.writer, "sms", one)
+        try:
+            wording = wordings.get(key) or wordings.setdefault(key, desk.writer.write(key).wording)
+        except (BadInput, SignatureError):
+            continue
+        values = {**examples(wording), **_own(wording, one)}
+        found.append(SlotMeter(wording.pieces).parts([values[slot] for slot in wording.slots]))
+    return sum(found) / len(found)
+
+
+def _own(wording: Wording, sample: Selected) -> dict[str, str]:
+    """A recipient's own values in a wording's slots, those that there are."""
+    own = {"name": sample.name, "premises": sample.premises_name}
+    return {slot: value for slot in wording.slots if (value := own.get(slot))}
 
 
 def _told(key: Key, sample: Selected | None, recipients: int) -> dict[str, Any]:
@@ -135,8 +197,7 @@ def _sample(sample: Selected | None) -> dict[str, Any] | None:
 
 def _filled(wording: Wording, sample: Selected | None) -> tuple[Size, str, list[str]]:
     """(size, text, which slots the sample cannot fill) with the sample's own values, else with examples."""
-    own = {} if sample is None else {"name": sample.name, "premises": sample.premises_name}
-    values = {slot: own.get(slot) for slot in wording.slots}
-    missing = [f"this recipient has no {slot}" for slot, value in values.items() if sample is not None and not value]
-    given = {slot: value for slot, value in values.items() if value}
+    given = {} if sample is None else _own(wording, sample)
+    unfilled = dict.fromkeys(slot for slot in wording.slots if slot not in given)
+    missing = [] if sample is None else [f"this recipient has no {slot}" for slot in unfilled]
     return measured(wording, given), wording.fill({**examples(wording), **given}), missing

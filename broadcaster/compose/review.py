@@ -1,11 +1,13 @@
 """What a second person reads and hears before letting it go: every wording as it was frozen, and how many get it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import Connection
+
 from broadcaster.compose.moves import found
-from broadcaster.compose.template_declarations import SLOTS
+from broadcaster.compose.wording import measured
 from broadcaster.installation import Installation
 from broadcaster.model import NotFound, Wording
 from broadcaster.people import User, check
@@ -15,21 +17,24 @@ from broadcaster.store import wordings as stored_wordings
 
 @dataclass(frozen=True, slots=True)
 class ReviewLine:
-    """One frozen wording, what it takes on its medium, and what it comes to: deliveries and parts as planned."""
+    """One frozen wording, and what it comes to as planned: deliveries, their parts, the least and most parts of one.
+
+    `sample` holds the slot values of a delivery with the most parts; `size` is what the text takes with them.
+    """
 
     id: int
     wording: Wording
     size: Mapping[str, Any]
     deliveries: int
     parts: int
+    least_parts: int
+    most_parts: int
+    sample: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
-        """The text with an example in each open slot."""
-        language = self.wording.languages.partition("+")[0]
-        return self.wording.fill(
-            {slot: SLOTS[slot].get(language, SLOTS[slot]["en"]) for slot in set(self.wording.slots)}
-        )
+        """The text as the sample's recipient gets it."""
+        return self.wording.fill(self.sample)
 
     def as_json(self) -> dict[str, Any]:
         """For the API."""
@@ -41,6 +46,7 @@ class ReviewLine:
             "languages": wording.languages,
             "segment": dict(wording.segment),
             "text": self.text,
+            "sample": dict(self.sample) or None,
             "pieces": list(wording.pieces),
             "slots": list(wording.slots),
             "spoken": [{"language": language, "words": words} for language, words in wording.spoken],
@@ -48,6 +54,7 @@ class ReviewLine:
             "size": dict(self.size),
             "deliveries": self.deliveries,
             "parts": self.parts,
+            "parts_each": [self.least_parts, self.most_parts],
             "digest": wording.digest,
         }
 
@@ -59,8 +66,19 @@ def review(inst: Installation, user: User, campaign_id: int) -> list[ReviewLine]
         found(conn, campaign_id)
         shares = stored.shares(conn, campaign_id)
         rows = stored_wordings.of_campaign(conn, campaign_id)
-    nobody = stored.Share(0, 0)
-    return [ReviewLine(one, wording, size, *shares.get(one, nobody)) for one, wording, size in rows]
+        return [_line(conn, campaign_id, row, shares[row[0]]) for row in rows if row[0] in shares]
+
+
+def _line(
+    conn: Connection, campaign_id: int, row: tuple[int, Wording, dict[str, object]], share: stored.Share
+) -> ReviewLine:
+    one, wording, size = row
+    counted = (share.deliveries, share.parts, share.least, share.most)
+    if not wording.slots:
+        return ReviewLine(one, wording, size, *counted)
+    values = stored.own_values(conn, campaign_id, share.largest)
+    sample = dict(zip(wording.slots, values, strict=True))
+    return ReviewLine(one, wording, measured(wording, sample).as_json(), *counted, sample)
 
 
 def review_line(inst: Installation, user: User, campaign_id: int, wording_id: int) -> ReviewLine:

@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
 from broadcaster.store.driver import run
 from broadcaster.store.schema import audit, campaign, user
 
 _author, _editor, _approver = user.alias("author"), user.alias("editor"), user.alias("approver")
+MOST_ID = 2**31 - 1  # what the column holds; a larger number is an error of the driver, not an empty answer
+
+# The newest correction of each campaign that somebody has approved and nobody has stopped.
+_corrections = (
+    select(campaign.c.follows_id, func.max(campaign.c.id).label("corrected_by"))
+    .where(campaign.c.follows_how == "correction", campaign.c.state.in_(("approved", "running", "finished")))
+    .group_by(campaign.c.follows_id)
+    .subquery()
+)
 
 
 def _rows() -> Select[Any]:
@@ -18,11 +27,18 @@ def _rows() -> Select[Any]:
             _author.c.login.label("author"),
             _editor.c.login.label("editor"),
             _approver.c.login.label("approver"),
+            _corrections.c.corrected_by,
         )
         .join(_author, _author.c.id == campaign.c.author_id)
         .join(_editor, _editor.c.id == campaign.c.editor_id)
         .outerjoin(_approver, _approver.c.id == campaign.c.approver_id)
+        .outerjoin(_corrections, _corrections.c.follows_id == campaign.c.id)
     )
+
+
+def can_be(campaign_id: int) -> bool:
+    """Whether a campaign can have this number at all."""
+    return 1 <= campaign_id <= MOST_ID
 
 
 def add(conn: Connection, **values: object) -> int:
@@ -31,13 +47,19 @@ def add(conn: Connection, **values: object) -> int:
 
 
 def row(conn: Connection, campaign_id: int) -> RowMapping | None:
-    """A campaign with the logins of its author, last editor and approver; None where there is none."""
+    """A campaign with the logins of its author, last editor and approver; None where there is none.
+
+    `corrected_by` is the newest correction of it that was approved and not stopped.
+    """
+    if not can_be(campaign_id):
+        return None
     return conn.execute(_rows().where(campaign.c.id == campaign_id)).mappings().first()
 
 
 def lock(conn: Connection, campaign_id: int) -> None:
     """Makes other changes and claims of a campaign wait for this transaction (SQLite's writers are alone already)."""
-    conn.execute(select(campaign.c.id).where(campaign.c.id == campaign_id).with_for_update())
+    if can_be(campaign_id):
+        conn.execute(select(campaign.c.id).where(campaign.c.id == campaign_id).with_for_update())
 
 
 def newest(conn: Connection, limit: int) -> Sequence[RowMapping]:

@@ -11,6 +11,7 @@ from broadcaster.store.feeds import next_version
 from broadcaster.store.schema import device, place, recipient
 
 CHUNK = 500  # placeholders of one statement
+MOST_ID = 2**63 - 1  # what the column holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ def by_token(conn: Connection, token_hash: bytes) -> DeviceRow | None:
 
 def by_recipient(conn: Connection, recipient_id: int) -> DeviceRow | None:
     """The device that a recipient is; None where none is enrolled."""
+    if not 1 <= recipient_id <= MOST_ID:
+        return None
     row = conn.execute(_rows().where(device.c.recipient_id == recipient_id)).first()
     return DeviceRow(*row) if row else None
 

@@ -123,7 +123,22 @@ def may_have_it(conn: Connection, campaign_id: int, channels: Sequence[str]) -> 
     return map(Selected._make, found)
 
 
-def sample(conn: Connection, selection: Selection, channel: str) -> Selected | None:
-    """Some recipient of an audience on a channel: the first that the index finds, not the first in order, which costs a sort."""
-    row = audiences._query(selection, (channel,)).run(conn, _SELECTED, "LIMIT 1").first()
-    return None if row is None else Selected._make(row)
+def spread(conn: Connection, selection: Selection, channels: Sequence[str]) -> list[tuple[str, str, int, int, int]]:
+    """The audience in portions for a preview: (channel, languages, recipients, one of them, another one).
+
+    Each portion takes every twentieth id: those it names come from both ends of the audience, in the walk that counts it.
+    """
+    columns = "r.channel, r.languages, count(*), min(r.id), max(r.id)"
+    found = audiences._query(selection, channels).run(conn, columns, "GROUP BY r.channel, r.languages, r.id % 20")
+    return [(channel, languages, int(n), int(first), int(last)) for channel, languages, n, first, last in found]
+
+
+def people(conn: Connection, recipients: Sequence[int]) -> list[Selected]:
+    """These recipients, in the order of their ids."""
+    marks = ", ".join("?" for _ in recipients) or "NULL"
+    found = run(
+        conn,
+        f"SELECT {_SELECTED} FROM recipient r LEFT JOIN premises p ON p.id = r.premises_id WHERE r.id IN ({marks}) ORDER BY r.id",
+        *recipients,
+    )
+    return [Selected._make(row) for row in found]

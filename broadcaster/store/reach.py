@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from broadcaster.model import PROOF_BITS, Outcome, Proof
+from broadcaster.store.campaigns import can_be
 
 REACHED = (Outcome.ACCEPTED, Outcome.DELIVERED)
 DEVICES = ("loudspeaker", "billboard")
@@ -27,6 +28,8 @@ CUTS = tuple(_CUTS)
 
 def planned(conn: Connection, campaign_id: int) -> tuple[int] | None:
     """What the plan wrote, 0 before submit; None where there is no such campaign."""
+    if not can_be(campaign_id):
+        return None
     row = conn.execute(text("SELECT planned FROM campaign WHERE id = :c"), {"c": campaign_id}).first()
     return (row[0] or 0,) if row else None
 

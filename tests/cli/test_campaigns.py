@@ -109,7 +109,7 @@ def test_a_correction_names_what_it_follows(furnished: Furnished) -> None:
         (("--as", "author", "--facts", "missing.json"), 1),
         (("--as", "author", "--expires", "tomorrow"), 1),
         (("--as", "author", "--template-set", "no-such-set"), 1),
-        (("--as", "author", "--channel", "pigeon"), 1),
+        (("--as", "author", "--channel", "pigeon"), 2),
     ],
 )
 def test_a_draft_that_cannot_be_is_told_in_one_object(furnished: Furnished, flags: tuple[str, ...], code: int) -> None:

@@ -58,7 +58,7 @@ def test_a_user_gets_a_link_and_is_listed(ready: Call) -> None:
     assert "wang" in [user["login"] for user in ready("user", "list", "--json").json["users"]]
     assert "/sign-in/" in ready("user", "link", "wang", "--minutes", 5, "--json").json["link"]
     assert ready("user", "link", "nobody", "--json").code == 1
-    assert ready("user", "add", "li", "--name", "李", "--role", "king", "--json").code == 1
+    assert ready("user", "add", "li", "--name", "李", "--role", "king", "--json").code == 2
 
 
 def test_devices_get_a_token_each_and_only_once_unless_asked(furnished: Furnished) -> None:
@@ -69,7 +69,7 @@ def test_devices_get_a_token_each_and_only_once_unless_asked(furnished: Furnishe
     assert found
     assert len({each["feed"] for each in found}) == len(found)
     assert all(each["place"].startswith("2224") for each in found)
-    assert call("device", "enrol", "--channel", "sms", "--place", "22", "--json").code == 1
+    assert call("device", "enrol", "--channel", "sms", "--place", "22", "--json").code == 2
     assert isinstance(call("device", "silent", "--json").json["devices"], list)
 
 

@@ -97,7 +97,7 @@ def test_typing_does_not_count_the_audience_again(town: Any, monkeypatch: pytest
     def count(*_: object) -> None:
         raise AssertionError("the audience did not change")
 
-    monkeypatch.setattr(previews.audiences, "tally", count)
+    monkeypatch.setattr(previews.stored_plan, "spread", count)
     started = time.perf_counter()
     shown = by_channel(town, facts={"contact": "96119"})
     assert time.perf_counter() - started < 0.15

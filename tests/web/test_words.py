@@ -33,7 +33,6 @@ FAMILIES: dict[str, list[str]] = {
     "channel_count.": list(CHANNELS),
     "channel_noun.": list(CHANNELS),
     "language.": list(LANGUAGES),
-    "slot.": ["name", "premises"],
     "cut.": ["channel", "place", "unit", "category", "language"],
     "counts.no_": ["place", "unit"],
     "campaign.reason_": ["returned", "cancelled"],

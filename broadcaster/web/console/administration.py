@@ -15,6 +15,7 @@ from broadcaster.web.who import Asks, Form, Inst
 
 router = APIRouter()
 AUDIT_PAGE = 100
+MOST_SEQ = 2**63 - 1  # what the column holds
 
 
 @router.get("/users")
@@ -67,7 +68,7 @@ def off(request: Request, inst: Inst, who: Asks, login: str) -> Response:
 
 
 @router.get("/audit")
-def entries(request: Request, inst: Inst, who: Asks, before: Annotated[int | None, Query(ge=1)] = None) -> Response:
+def entries(request: Request, inst: Inst, who: Asks, before: Annotated[int | None, Query(ge=1, le=MOST_SEQ)] = None) -> Response:
     """Who did what, newest first."""
     check(who.user, "audit.see")
     return page(request, "audit.html", entries=audit.entries(inst, AUDIT_PAGE, before), verified=None)

@@ -28,6 +28,7 @@ BEFORE_SUBMIT = (CampaignState.DRAFT, CampaignState.RETURNED)
 EDITABLE = (*BEFORE_SUBMIT, CampaignState.SUBMITTED)
 CUTS = ("place", "unit", "category", "language")
 REFRESH_S = 3
+OPEN = 3  # wordings that a channel shows unfolded; of text messages it is one for each language
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,24 @@ class ChannelReview:
     @property
     def parts(self) -> int:
         return sum(line.parts for line in self.lines)
+
+    @property
+    def open(self) -> Sequence[ReviewLine]:
+        """What nobody can overlook: of each language the text message that most people get."""
+        if self.channel != "sms":
+            return self.lines[:OPEN]
+        return list({line.wording.languages: line for line in reversed(self.lines)}.values())[::-1]
+
+    @property
+    def folded(self) -> Sequence[ReviewLine]:
+        shown = {line.id for line in self.open}
+        return [line for line in self.lines if line.id not in shown]
+
+
+def _reviewed(channel: str, lines: Sequence[ReviewLine]) -> ChannelReview:
+    """Its lines; text messages by how many get each, because the order of the seal says nothing to a reader."""
+    own = [line for line in lines if line.wording.channel == channel]
+    return ChannelReview(channel, sorted(own, key=lambda line: -line.deliveries) if channel == "sms" else own)
 
 
 @router.get("/campaigns/{campaign_id}")
@@ -130,11 +149,7 @@ def _shown(
     check(who.user, "campaign.see")
     campaign = campaigns.find(inst, campaign_id)
     lines = review(inst, who.user, campaign_id)
-    channels = [
-        ChannelReview(kind, [line for line in lines if line.wording.channel == kind])
-        for kind in CHANNELS
-        if kind in campaign.channels
-    ]
+    channels = [_reviewed(kind, lines) for kind in CHANNELS if kind in campaign.channels]
     return page(
         request,
         "campaign.html",
