@@ -26,7 +26,33 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Database address, as postgresql://user:password@host/name; empty = SQLite file in the home folder",
     )
-    bus_url: str = Field("local:", description="What carries chunk records: local: (tables in the database)")
+    bus_url: str = Field(
+        "local:",
+        description="What carries chunk records: local: (tables in the database) or kafka://host:port,host:port",
+    )
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How connections to Kafka are protected"
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="Certificates that Kafka's is checked against; empty = the system's"
+    )
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How we sign in to Kafka, where the connection is one of SASL"
+    )
+    kafka_user: str = Field("", description="Our user name at Kafka")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Our password at Kafka")
+    kafka_partitions: int = Field(
+        6, ge=1, le=1000, description="Partitions of each topic that init makes: so many workers of a lane can share it"
+    )
+    kafka_replicas: int = Field(
+        1,
+        ge=1,
+        le=9,
+        description="Brokers that keep each record of the topics that init makes; 3 where there are three",
+    )
+    kafka_session_ms: int = Field(
+        10_000, ge=1000, le=300_000, description="A worker unheard of for so long loses its partitions to the others"
+    )
     host: str = Field("127.0.0.1", description="Address that the web server listens on")
     port: int = Field(8000, ge=0, le=65535, description="Port that the web server listens on")
     public_url: str = Field(

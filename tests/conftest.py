@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from postgresql_server import TEMPLATE, NoServer, Server
@@ -57,6 +58,49 @@ def pytest_configure(config: pytest.Config) -> None:
     # Workers of a parallel run hand their reports to the process that counts.
     if in_ci() and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NothingIsSkipped(), "nothing-is-skipped")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # One worker of a parallel run has all tests of the broker, so that there is one broker: names of topics are fixed, and
+    # 280 MB and two cores are better not shared with a second.
+    for item in items:
+        if {"kafka", "own_kafka"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("kafka"))
+
+
+def _broker() -> Iterator[Any]:
+    from real_kafka import Broker, missing  # tests/broker: not on the path of a single folder of tests
+
+    if lacks := missing():
+        pytest.skip(lacks)
+    made = Broker()
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Any]:
+    """A real Kafka broker, one for the run. Each test makes topics of its own on it."""
+    yield from _broker()
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Any]:
+    """A real Kafka broker of this test's own: to kill it, or to have the product's topics, whose names are fixed, to itself."""
+    yield from _broker()
+
+
+@pytest.fixture(scope="session")
+def at_broker() -> Callable[..., Installation]:
+    """`at_broker(inst, broker)`: the installation with its bus on a broker; members are missed after 2 s."""
+
+    def made(inst: Installation, broker: Any, **settings: object) -> Installation:
+        given = {"bus_url": broker.url, "kafka_session_ms": 2000, "kafka_partitions": 2, **settings}
+        return Installation(inst.settings.model_copy(update=given), inst.store, inst.keys)
+
+    return made
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from broadcaster.bus import Record
+from broadcaster.bus import Record, Standing
 from broadcaster.store import records
 from broadcaster.store.clock import now_ms
 from broadcaster.store.engine import Store
 
 # Longer than a chunk takes with the fastest provider; a slower one only makes a second worker look at finished ranges.
 HOLD_MS = 60_000
+# What other systems may read of a campaign is kept so long: nobody removes it by taking it.
+NEWS_MS = 7 * 24 * 3600 * 1000
 
 
 class LocalBus:
@@ -25,7 +27,12 @@ class LocalBus:
 
         def put(conn: Connection) -> None:
             now = now_ms(conn)
-            records.put(conn, [(r.topic, r.key, r.value, records.headers_text(r.headers), now) for r in given])
+            rows = [(r.topic, r.key, r.value, records.headers_text(r.headers), now) for r in given]
+            news = [row for row in rows if row[0].endswith(".reach")]
+            records.put(conn, [row for row in rows if row not in news])
+            records.append(conn, news)
+            for topic in sorted({row[0] for row in news}):
+                records.forget_before(conn, topic, now - NEWS_MS)
 
         self._store.transact(put)
 
@@ -49,6 +56,11 @@ class LocalBus:
         """Rows behind a position."""
         with self._store.read() as conn:
             return [_record(row) for row in records.after(conn, topic, int(after or 0))]
+
+    def standing(self) -> list[Standing]:
+        """What waits by topic; how many there ever were is not kept."""
+        with self._store.read() as conn:
+            return [Standing(topic, None, n) for topic, n in records.waiting(conn)]
 
     def close(self) -> None:
         """The store is closed by its owner."""

@@ -19,9 +19,11 @@ def register(app: typer.Typer) -> None:
 def init(home: Home = None, as_json: Json = False) -> None:
     """Makes the home folder, the database, the key file and the first administrator's one-time link. Idempotent.
 
-    A second call brings an old schema up and makes no second administrator.
+    Where the bus is Kafka it also makes the topics that are missing. A second call brings an old schema up and makes no second
+    administrator.
     """
     from broadcaster import people
+    from broadcaster.bus import prepare_bus
     from broadcaster.compose import places
     from broadcaster.model import Role
 
@@ -35,6 +37,7 @@ def init(home: Home = None, as_json: Json = False) -> None:
         found = {
             "home": str(inst.settings.folder),
             "database": inst.store.dialect,
+            "topics": len(prepare_bus(inst)),
             "key_file": str(inst.settings.key_file),
             **loaded,
             "administrator": ADMINISTRATOR if link else None,

@@ -59,6 +59,7 @@ def demo(  # noqa: PLR0913, PLR0917  the flags of the door
     home: Home = None,
 ) -> None:
     """Sends one campaign to invented recipients; every message goes to a file. Ends with 3 where deliveries failed."""
+    from broadcaster.bus import prepare_bus
     from broadcaster.cli.demo_home import furnish
     from broadcaster.cli.run import refuse_busy_port, refuse_unsafe
     from broadcaster.cli.session import made
@@ -66,6 +67,7 @@ def demo(  # noqa: PLR0913, PLR0917  the flags of the door
     watch = Watch()
     with made(home, **PROVIDERS) as inst:
         refuse_unsafe(inst.settings)
+        prepare_bus(inst)
         if not once:
             refuse_busy_port(inst.settings)
         furnish(inst, (recipients, speakers, boards), seed)

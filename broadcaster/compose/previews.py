@@ -1,4 +1,7 @@
-"""What would go out, while it is still being written: one text a channel and language, for a real recipient. Nothing is kept or spoken."""
+"""What would go out, while it is still being written: a text for each channel and language, as somebody real would get it.
+
+Nothing is kept or spoken.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -98,7 +101,7 @@ def _counted(conn: Connection, url: str, selection: Selection, channels: Sequenc
         said = languages.partition(ALL_LANGUAGES)[0] if channel == "sms" else languages
         before = found.get((channel, said), Share(0, ()))
         some = dict.fromkeys((*before.some, first, last)) if channel == "sms" else (before.some or (first,))
-        found[channel, said] = Share(before.recipients + n, tuple(sorted(some)[:SOME]))
+        found[channel, said] = Share(before.recipients + n, tuple(some)[:SOME])
     if len(_counts) >= 256:
         _counts.clear()
     _counts[key] = (now, found)

@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from broadcaster.installation import Installation
 from broadcaster.keys import fingerprint
-from broadcaster.model import Category
+from broadcaster.model import PRIORITY, BadInput, Category
 from broadcaster.store import feeds
-from broadcaster.store.clock import rfc3339, wall_ms
+from broadcaster.store.clock import from_rfc3339, rfc3339, wall_ms
 from broadcaster.store.feeds import FeedDevice, FeedItem
 
 # How often an announcement is played, how far apart, how loud (percent).
@@ -46,48 +46,48 @@ class Feed:
         return [i for i in on if i.priority == on[0].priority] if on else []
 
 
-class FeedServer:
-    """Feeds by token. `refresh` drops what has changed; it costs one read of one row where nothing has."""
+class FeedSource(Protocol):
+    """Where feeds come from: the database, or the bus."""
 
-    def __init__(self, inst: Installation) -> None:
+    def held(self, key: bytes) -> Feed | None:
+        """The feed of a token's hash from memory alone."""
+
+    def find(self, key: bytes) -> Feed | None:
+        """The same; loads it where it is not in memory. Raises Unavailable."""
+
+    def refresh(self) -> None:
+        """Called about once a second. Raises Unavailable."""
+
+    def close(self) -> None:
+        """Ends what runs beside."""
+
+
+class FeedServer:
+    """Feeds by token, whatever they come from, and when each device asked last."""
+
+    def __init__(self, inst: Installation, source: FeedSource | None = None) -> None:
         self._inst = inst
-        self._feeds: dict[bytes, Feed] = {}
-        self._keys: dict[int, bytes] = {}  # recipient -> token of the feed in memory
-        self._unknown: dict[bytes, float] = {}
-        self._seen_version = -1
+        self._source = source or DatabaseFeeds(inst)
         self._polled: dict[int, int] = {}
         self._lock = threading.Lock()
 
     def feed(self, token: str, channel: str) -> Feed | None:
         """The feed of a device of this channel; None for a token that is not one of its."""
-        key = fingerprint(token)
-        found = self._feeds.get(key)
-        if found is None:
-            if time.monotonic() < self._unknown.get(key, 0.0):
-                return None
-            found = self._load(key)
-        if found is None or found.channel != channel:
-            return None
-        self._polled[found.recipient_id] = wall_ms()
-        return found
+        return self._seen(self._source.find(fingerprint(token)), channel)
 
     def held(self, token: str, channel: str) -> Feed | None:
         """The same from memory alone; None also where it must be loaded first. For an event loop, which must not wait."""
-        found = self._feeds.get(fingerprint(token))
+        return self._seen(self._source.held(fingerprint(token)), channel)
+
+    def _seen(self, found: Feed | None, channel: str) -> Feed | None:
         if found is None or found.channel != channel:
             return None
         self._polled[found.recipient_id] = wall_ms()
         return found
 
     def refresh(self) -> None:
-        """Drops changed feeds and writes the heartbeats of the last polls. Called about once a second."""
-        with self._inst.store.read() as conn:
-            version = feeds.version(conn)
-            changed = feeds.changed_since(conn, self._seen_version) if version != self._seen_version else []
-        with self._lock:
-            for recipient_id in changed:  # by recipient: a token that was replaced must stop to open the feed
-                self._feeds.pop(self._keys.pop(recipient_id, b""), None)
-            self._seen_version = version
+        """Drops or takes in what has changed. Called about once a second."""
+        self._source.refresh()
 
     def write_heartbeats(self) -> None:
         """When each device polled last, in one transaction. Called about once a minute: a poll itself writes nothing."""
@@ -96,6 +96,46 @@ class FeedServer:
         if polled:
             with self._inst.store.write() as conn:
                 feeds.seen(conn, list(polled.items()))
+
+    def close(self) -> None:
+        """Ends what runs beside."""
+        self._source.close()
+
+
+class DatabaseFeeds:
+    """Feeds loaded at the first poll of each device. `refresh` drops what has changed; it reads one row where nothing has."""
+
+    def __init__(self, inst: Installation) -> None:
+        self._inst = inst
+        self._feeds: dict[bytes, Feed] = {}
+        self._keys: dict[int, bytes] = {}  # recipient -> token of the feed in memory
+        self._unknown: dict[bytes, float] = {}
+        self._seen_version = -1
+        self._lock = threading.Lock()
+
+    def held(self, key: bytes) -> Feed | None:
+        """From memory alone."""
+        return self._feeds.get(key)
+
+    def find(self, key: bytes) -> Feed | None:
+        """From memory, else from the database; an unknown token is looked up once in UNKNOWN_SECONDS."""
+        found = self._feeds.get(key)
+        if found is None and time.monotonic() >= self._unknown.get(key, 0.0):
+            found = self._load(key)
+        return found
+
+    def refresh(self) -> None:
+        """Drops changed feeds."""
+        with self._inst.store.read() as conn:
+            version = feeds.version(conn)
+            changed = feeds.changed_since(conn, self._seen_version) if version != self._seen_version else []
+        with self._lock:
+            for recipient_id in changed:  # by recipient: a token that was replaced must stop to open the feed
+                self._feeds.pop(self._keys.pop(recipient_id, b""), None)
+            self._seen_version = version
+
+    def close(self) -> None:
+        """Nothing runs beside."""
 
     def _load(self, key: bytes) -> Feed | None:
         with self._inst.store.read() as conn:
@@ -124,7 +164,6 @@ def build(inst: Installation, device: FeedDevice, items: list[FeedItem]) -> Feed
     name = inst.keys.open_address(device.address_sealed)
     body = _speaker(inst, device, name, items) if device.channel == "loudspeaker" else _board(inst, device, name, items)
     data = canonical(body)
-    etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     return Feed(
         name,
         device.recipient_id,
@@ -134,7 +173,49 @@ def build(inst: Installation, device: FeedDevice, items: list[FeedItem]) -> Feed
         device.format,
         tuple(items),
         data,
-        etag,
+        etag_of(data),
+    )
+
+
+def feed_from(recipient_id: int, body: bytes, head: Mapping[str, str]) -> Feed:
+    """A feed from the bytes that were published for its device. Raises BadInput where they do not hold one."""
+    try:
+        told = json.loads(body)
+        channel = head["channel"]
+        name, make = ("device", _heard) if channel == "loudspeaker" else ("board", _shown)
+        items = tuple(make(item) for item in told["items"])
+        fixed = (str(told[name]), recipient_id, channel, str(told["mode"]), int(told["sequence"]), head["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput("record-damaged", f"the feed cannot be read: {error}") from error
+    return Feed(*fixed, items, body, etag_of(body))
+
+
+def etag_of(body: bytes) -> str:
+    """A strong ETag of exactly these bytes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _heard(item: Mapping[str, Any]) -> FeedItem:
+    audio = item["audio"]
+    file = {name: audio[name] for name in ("sha256", "bytes", "type")}
+    return _item(item, clip=json.dumps({"mp3": file, "seconds": audio["seconds"]}))
+
+
+def _shown(item: Mapping[str, Any]) -> FeedItem:
+    return _item(item, size=json.dumps({"pages": item["pages"]}, ensure_ascii=False), level=item["level"])
+
+
+def _item(item: Mapping[str, Any], **medium: Any) -> FeedItem:
+    category = next(word for word, n in PRIORITY.items() if n == item["priority"])
+    given: dict[str, Any] = {"n": 0, "level": None, "pieces": "[]", "clip": None, "size": "{}", **medium}
+    return FeedItem(
+        campaign_id=item["campaign"],
+        revision=item["revision"],
+        category=category,
+        priority=item["priority"],
+        not_before_at=from_rfc3339(item["not_before"]),
+        expires_at=from_rfc3339(item["expires"]),
+        **given,
     )
 
 
@@ -189,6 +270,7 @@ def _board(inst: Installation, device: FeedDevice, name: str, items: list[FeedIt
                 "revision": item.revision,
                 "pages": json.loads(item.size)["pages"],
                 "level": item.level,
+                "not_before": rfc3339(item.not_before_at, zone),
                 "expires": rfc3339(item.expires_at, zone),
                 "priority": item.priority,
             }

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event
 
 import structlog
 
-from broadcaster.bus import deliveries_topic, open_bus
-from broadcaster.deliver import fanout
+from broadcaster.bus import Bus, FencedError, deliveries_topic, open_bus, over_kafka
+from broadcaster.deliver import fanout, feed_news, news
 from broadcaster.deliver.receipts import fold
 from broadcaster.deliver.sweep import sweep
 from broadcaster.deliver.worker import Worker
@@ -37,6 +38,11 @@ def topics_of(group: str) -> list[str]:
     ]  # fmt: skip
 
 
+def emergency_of(group: str) -> list[str]:
+    """Channels of which a thread carries emergencies."""
+    return [channel for channel, lane in GROUPS[group] if lane in ("", Category.EMERGENCY)]
+
+
 def run_workers(
     inst: Installation,
     stop: Event,
@@ -50,11 +56,13 @@ def run_workers(
     """
     bus = open_bus(inst)
     jobs: list[tuple[str, Callable[[], None]]] = [
-        (group, lambda group=group: Worker(inst, bus, topics_of(group), f"{name}.{group}").run(stop))  # type: ignore[misc]
-        for group in groups
+        (group, partial(_work, inst, bus, (name, group), stop)) for group in groups
     ]
     if "fan-out" in also:
         jobs.append(("fan-out", lambda: fanout.run(inst, bus, stop)))
+        jobs.append(("news", lambda: news.run(inst, bus, stop)))
+        if over_kafka(inst):
+            jobs.append(("feed-news", lambda: feed_news.run(inst, bus, stop)))
     if "sweep" in also:
         jobs.append(("sweep", lambda: _sweep(inst, stop)))
     failed: list[BaseException] = []
@@ -68,6 +76,11 @@ def run_workers(
         raise failed[0]
 
 
+def _work(inst: Installation, bus: Bus, who: tuple[str, str], stop: Event) -> None:
+    name, group = who
+    Worker(inst, bus, topics_of(group), f"{name}.{group}", emergency_of(group)).run(stop)
+
+
 def _guard(job: Callable[[], None], stop: Event, failed: list[BaseException]) -> None:
     while not stop.is_set():
         try:
@@ -75,6 +88,9 @@ def _guard(job: Callable[[], None], stop: Event, failed: list[BaseException]) ->
         except Unavailable as error:  # nothing is lost meanwhile: what was claimed is judged when its lease runs out
             log.warning("waits", code=error.code, message=error.message)
             stop.wait(PATIENCE)
+        except FencedError as error:  # known to a person: its message says what to do
+            failed.append(error)
+            stop.set()
         except BaseException as error:
             log.exception("thread_ended", thread=threading.current_thread().name)
             failed.append(error)

@@ -16,7 +16,7 @@ from broadcaster.deliver.sending import Sender, Sent, Window, results
 from broadcaster.installation import Installation
 from broadcaster.model import PRIORITY, BadInput, CampaignState, Category, Outcome, Unavailable
 from broadcaster.quiet_hours import promotion_hours
-from broadcaster.store import delivering, feeds, recording
+from broadcaster.store import delivering, feeds, recording, sweeping
 from broadcaster.store.clock import now_ms
 from broadcaster.store.counters import Turn, counting
 from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 PULL_WINDOW = 500  # claimed, put into feeds and recorded in one transaction: a kill leaves nothing of it in doubt
 PULL = ("loudspeaker", "billboard")
+UNATTENDED_MS = 1_000  # an emergency chunk due for so long that nobody works on: the bus may be away
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,12 @@ AWAY_SECONDS = 2.0  # between tries while the database is away
 class Worker:
     """Takes chunk records of its topics and carries them out. One thread each."""
 
-    def __init__(self, inst: Installation, bus: Bus, topics: Sequence[str], name: str) -> None:
+    def __init__(
+        self, inst: Installation, bus: Bus, topics: Sequence[str], name: str, emergency: Sequence[str] = ()
+    ) -> None:
+        """`emergency`: channels of which it also looks for due emergency chunks in the database, whatever the bus does."""
         self.inst, self.bus, self.topics, self.name = inst, bus, list(topics), name
+        self._emergency = list(emergency)
         self._sender = Sender(inst)
         self._stop = Event()
 
@@ -71,11 +76,21 @@ class Worker:
             self._sender.close()
 
     def step(self) -> bool:
-        """Takes one record and carries it out. False where there was none."""
+        """Takes one record and carries it out; without one, an emergency that no record has brought. False where there was none."""
         taken = self.bus.take(self.topics, self.name, 1)
         for record in taken:
             self._carry_out(record)
-        return bool(taken)
+        return bool(taken) or self._unattended()
+
+    def _unattended(self) -> bool:
+        """An emergency does not wait for the bus. Two workers on one chunk share it window by window."""
+        if not self._emergency:
+            return False
+        with self.inst.store.read() as conn:
+            chunk = sweeping.unattended_chunk(conn, self._emergency, now_ms(conn) - UNATTENDED_MS)
+        if chunk:
+            self.chunk(chunk)
+        return chunk is not None
 
     def _carry_out(self, record: Record) -> None:
         try:

@@ -62,6 +62,24 @@ def version(conn: Connection) -> int:
     return int(run(conn, "SELECT n FROM feed_version WHERE id = 1").scalar() or 0)
 
 
+def told(conn: Connection) -> int:
+    """The version up to which the bus was told every change; it stands beside the version, in row 2."""
+    return int(run(conn, "SELECT n FROM feed_version WHERE id = 2").scalar() or 0)
+
+
+def mark_told(conn: Connection, before: int, now_told: int) -> bool:
+    """Moves it on. False: another process has moved it meanwhile."""
+    if run(conn, "UPDATE feed_version SET n = ? WHERE id = 2 AND n = ?", now_told, before).rowcount == 1:
+        return True
+    added = "INSERT INTO feed_version (id, n) VALUES (2, ?) ON CONFLICT (id) DO NOTHING"
+    return before == 0 and run(conn, added, now_told).rowcount == 1
+
+
+def forget_told(conn: Connection) -> None:
+    """The bus lost what it was told: everything will be told again."""
+    run(conn, "DELETE FROM feed_version WHERE id = 2")
+
+
 def _touch(conn: Connection, recipient_ids: Sequence[int], mode: str | None, now: int) -> set[int]:
     """Raises the sequence of devices; returns those that exist (in that mode, where one is named).
 
@@ -143,19 +161,34 @@ def device_of(conn: Connection, recipient_id: int) -> FeedDevice | None:
     return FeedDevice(*row) if row else None
 
 
+_ITEMS = (
+    "SELECT i.recipient_id, c.id, i.n, c.revision, c.level, c.category, i.priority, i.not_before_at, i.expires_at, "
+    "w.pieces, w.clip, w.size FROM feed_item i JOIN campaign c ON c.id = i.campaign_id "
+    "JOIN wording w ON w.id = i.wording_id JOIN device d ON d.recipient_id = i.recipient_id AND d.mode = c.mode "
+    "WHERE i.recipient_id {} AND i.expires_at > ? "
+    "ORDER BY i.recipient_id, i.priority DESC, i.not_before_at DESC, c.id DESC"
+)
+
+
 def items_of(conn: Connection, recipient_id: int, now: int) -> list[FeedItem]:
     """What a device's feed holds, the most urgent first; future items too, since the device decides offline."""
-    rows = run(
-        conn,
-        "SELECT c.id, i.n, c.revision, c.level, c.category, i.priority, i.not_before_at, i.expires_at, "
-        "w.pieces, w.clip, w.size FROM feed_item i JOIN campaign c ON c.id = i.campaign_id "
-        "JOIN wording w ON w.id = i.wording_id JOIN device d ON d.recipient_id = i.recipient_id AND d.mode = c.mode "
-        "WHERE i.recipient_id = ? AND i.expires_at > ? "
-        "ORDER BY i.priority DESC, i.not_before_at DESC, c.id DESC",
-        recipient_id,
-        now,
-    )
-    return [FeedItem(*row) for row in rows]
+    return [FeedItem(*row[1:]) for row in run(conn, _ITEMS.format("= ?"), recipient_id, now)]
+
+
+def devices_of(conn: Connection, recipient_ids: Sequence[int]) -> list[tuple[FeedDevice, bytes]]:
+    """Devices among these recipients (500 at most), each with the hash of its token."""
+    places = ", ".join("?" for _ in recipient_ids)
+    wanted = _DEVICE.replace(" FROM", ", d.token_hash FROM", 1) + f"d.recipient_id IN ({places}) ORDER BY 1"
+    return [(FeedDevice(*row[:-1]), bytes(row[-1])) for row in run(conn, wanted, *recipient_ids)]
+
+
+def items_of_many(conn: Connection, recipient_ids: Sequence[int], now: int) -> dict[int, list[FeedItem]]:
+    """The same as `items_of` for several devices at once (500 at most)."""
+    places = ", ".join("?" for _ in recipient_ids)
+    found: dict[int, list[FeedItem]] = {}
+    for row in run(conn, _ITEMS.format(f"IN ({places})"), *recipient_ids, now):
+        found.setdefault(int(row[0]), []).append(FeedItem(*row[1:]))
+    return found
 
 
 def changed_since(conn: Connection, seen: int) -> list[int]:

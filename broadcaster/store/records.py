@@ -25,6 +25,24 @@ def put(conn: Connection, rows: Sequence[tuple[str, str, bytes | None, str, int]
     )
 
 
+def append(conn: Connection, rows: Sequence[tuple[str, str, bytes | None, str, int]]) -> None:
+    """Keeps records that each count, also under one key."""
+    run_many(conn, "INSERT INTO bus_record (topic, key, value, headers, at) VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def forget_before(conn: Connection, topic: str, before: int) -> None:
+    """Removes what was kept on a topic before a moment (ms)."""
+    run(conn, "DELETE FROM bus_record WHERE topic = ? AND at < ?", topic, before)
+
+
+def waiting(conn: Connection) -> list[tuple[str, int]]:
+    """Topics of deliveries with records that nobody has done yet, and how many."""
+    rows = run(
+        conn, "SELECT topic, count(*) FROM bus_record WHERE topic NOT LIKE '%.reach' GROUP BY topic ORDER BY topic"
+    )
+    return [(str(topic), int(n)) for topic, n in rows]
+
+
 def take(conn: Connection, topics: Sequence[str], who: str, times: tuple[int, int], most: int) -> list[Any]:
     """Takes free records: the oldest of the first topic, then of the next, in the order given.
 
@@ -71,8 +89,20 @@ def after(conn: Connection, topic: str, position: int) -> list[Any]:
 
 
 def bury(conn: Connection, source: str, error: str, raw: bytes | None, now: int) -> None:
-    """Keeps a record that could not be read, with the reason."""
-    run(conn, "INSERT INTO dead_letter (source, error, raw, at) VALUES (?, ?, ?, ?)", source, error, raw, now)
+    """Keeps a record that could not be read, with the reason; one that is met again is kept once."""
+    run(
+        conn,
+        "INSERT INTO dead_letter (source, error, raw, at) SELECT ?, ?, CAST(? AS {}), ? "
+        "WHERE NOT EXISTS (SELECT 1 FROM dead_letter WHERE source = ?)".format(
+            "BLOB" if conn.dialect.name == "sqlite" else "BYTEA"
+        ),
+        *(source, error, raw, now, source),
+    )
+
+
+def buried(conn: Connection) -> dict[str, int]:
+    """How many records could not be read, by reason."""
+    return {str(error): int(n) for error, n in run(conn, "SELECT error, count(*) FROM dead_letter GROUP BY error")}
 
 
 def headers_text(headers: Any) -> str:

@@ -44,6 +44,7 @@ __all__ = [
     "audit",
     "bus_record",
     "campaign",
+    "campaign_told",
     "chunk",
     "counter",
     "cut",
@@ -261,7 +262,8 @@ device = Table(
     Index("device_changed", "changed"),
 )
 
-# One row: rises with every change to any feed, so that a server learns what to drop from memory by one read.
+# Row 1 rises with every change to any feed, so that a server learns what to drop from memory by one read. Row 2 is what of it
+# the bus was told.
 feed_version = Table(
     "feed_version",
     metadata,
@@ -356,4 +358,14 @@ idempotency = Table(
     Column("body", Text),
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("actor", "key"),
+)
+
+# What listeners on the bus were last told of a campaign.
+campaign_told = Table(
+    "campaign_told",
+    metadata,
+    Column("campaign_id", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # of the counts
+    Column("at", BigInteger, nullable=False),
 )

@@ -33,3 +33,9 @@ def pending_chunks(conn: Connection, now: int) -> tuple[int, int | None]:
         now,
     ).one()
     return int(row[0]), None if row[1] is None else int(row[1])
+
+
+def windows(conn: Connection, now: int) -> tuple[int, int]:
+    """Windows under way, and those in doubt: their lease ran out and nobody has judged them yet."""
+    row = run(conn, "SELECT count(*), coalesce(sum(CASE WHEN until_at < ? THEN 1 ELSE 0 END), 0) FROM lease", now).one()
+    return int(row[0]) - int(row[1]), int(row[1])

@@ -84,6 +84,23 @@ def chunks_to_label(conn: Connection, now: int, limit: int = 50) -> list[tuple[C
     return [(ChunkRow(*row[:8]), str(row[8])) for row in rows]
 
 
+def unattended_chunk(conn: Connection, channels: Sequence[str], before: int) -> ChunkRow | None:
+    """The emergency chunk of these channels that has been due longest, since before a moment, with nobody at work on it."""
+    places = ", ".join("?" for _ in channels)
+    row = run(
+        conn,
+        "SELECT k.id, k.campaign_id, k.channel, k.lane, k.first, k.last, 0, k.expires_at FROM chunk k "
+        "JOIN campaign c ON c.id = k.campaign_id "
+        f"WHERE k.lane = 'emergency' AND k.channel IN ({places}) AND k.finished_at IS NULL AND k.due_at IS NOT NULL "
+        "AND k.due_at <= ? AND c.state IN ('approved', 'running') "
+        "AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.campaign_id = k.campaign_id AND l.chunk_id = k.id) "
+        "ORDER BY k.due_at, k.id LIMIT 1",
+        *channels,
+        before,
+    ).first()
+    return ChunkRow(*row) if row else None
+
+
 def finish_chunk(conn: Connection, chunk_id: int, now: int) -> None:
     """Nothing waits in it any more."""
     run(conn, "UPDATE chunk SET finished_at = ? WHERE id = ? AND finished_at IS NULL", now, chunk_id)

@@ -12,6 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from broadcaster import __version__
+from broadcaster.bus import open_bus
+from broadcaster.deliver.bus_feeds import feed_source
 from broadcaster.deliver.feeds import FeedServer
 from broadcaster.installation import Installation
 from broadcaster.model import BroadcasterError
@@ -47,7 +49,8 @@ def create_app(inst: Installation) -> FastAPI:
         lifespan=_life,
     )
     app.state.inst = inst
-    app.state.feeds = FeedServer(inst)
+    app.state.bus = open_bus(inst)
+    app.state.feeds = FeedServer(inst, feed_source(inst, app.state.bus))
     errors.install(app)
     app.include_router(api)
     app.include_router(console.open_router)
@@ -77,6 +80,8 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await run_in_threadpool(_said, server.write_heartbeats)
+        await run_in_threadpool(server.close)
+        await run_in_threadpool(app.state.bus.close)
         threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -6,12 +6,14 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from broadcaster import __version__
+from broadcaster.bus import Bus, over_kafka
 from broadcaster.installation import Installation
 from broadcaster.model import CampaignState, Outcome, Unavailable
-from broadcaster.store import standing
+from broadcaster.store import feeds, records, standing
 from broadcaster.store.clock import now_ms
 from broadcaster.store.migrate import require_current
 from broadcaster.web.who import Inst
@@ -28,11 +30,16 @@ def livez() -> JSONResponse:
 
 
 @router.api_route("/readyz", methods=["GET", "HEAD"])
-def readyz(inst: Inst) -> JSONResponse:
-    """Whether requests can be served: 503 and the checks that fail."""
+def readyz(request: Request, inst: Inst) -> JSONResponse:
+    """Whether requests can be served: 503 and the checks that fail. `degraded`: what is missing and only makes work wait."""
     checks = {"database": _database(inst), "schema": _schema(inst)}
     failing = {name: told for name, told in checks.items() if told}
-    return JSONResponse({"ok": not failing, "failing": failing}, 503 if failing else 200)
+    answer: dict[str, object] = {"ok": not failing, "failing": failing}
+    try:
+        request.app.state.bus.standing()
+    except Unavailable as error:
+        answer["degraded"] = {"bus": error.message}
+    return JSONResponse(answer, 503 if failing else 200)
 
 
 def _database(inst: Installation) -> str:
@@ -52,10 +59,11 @@ def _schema(inst: Installation) -> str:
 
 
 @router.get("/metrics")
-def metrics(inst: Inst) -> Response:
-    """Prometheus text. Read from the database at each scrape, so that every process tells the same."""
+def metrics(request: Request, inst: Inst) -> Response:
+    """Prometheus text. Read from the database and the bus at each scrape, so that every process tells the same."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Standing(inst))
+    registry.register(BusStanding(request.app.state.bus))
     return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -71,13 +79,24 @@ class Standing(Collector):
             now = now_ms(conn)
             states, words = standing.campaigns(conn), standing.deliveries(conn)
             pending, oldest = standing.pending_chunks(conn, now)
+            under_way, in_doubt = standing.windows(conn, now)
+            dead, untold = records.buried(conn), feeds.version(conn) - feeds.told(conn)
         yield _deliveries(words)
+        yield _not_yet(words)
         yield _campaigns(states)
         yield GaugeMetricFamily("broadcaster_outbox_pending", "Chunks that are due and not finished", pending)
         waited = 0.0 if oldest is None else max(0, now - oldest) / 1000
         yield GaugeMetricFamily(
             "broadcaster_oldest_pending_seconds", "How long the oldest due chunk has waited", waited
         )
+        yield GaugeMetricFamily("broadcaster_windows", "Windows of deliveries that are being sent", under_way)
+        yield GaugeMetricFamily("broadcaster_windows_in_doubt", "Windows whose lease ran out, not yet judged", in_doubt)
+        buried = CounterMetricFamily("broadcaster_dead_letters", "Records that nobody could read", labels=["reason"])
+        for reason in sorted(dead):
+            buried.add_metric([reason], dead[reason])
+        yield buried
+        if over_kafka(self._inst):
+            yield GaugeMetricFamily("broadcaster_feed_changes_untold", "Changes of feeds not on the bus yet", untold)
         build = GaugeMetricFamily("broadcaster_build_info", "Version of the program", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
@@ -92,6 +111,42 @@ def _deliveries(words: dict[tuple[str, str], int]) -> Metric:
             n += words.get((channel, Outcome.DELIVERED), 0) if outcome is Outcome.ACCEPTED else 0
             family.add_metric([channel, outcome], n)
     return family
+
+
+def _not_yet(words: dict[tuple[str, str], int]) -> Metric:
+    told = "Deliveries that wait, are being sent, or may or may not have arrived"
+    family = GaugeMetricFamily("broadcaster_deliveries_open", told, labels=["channel", "outcome"])
+    for channel in sorted({channel for channel, _ in words}):
+        for outcome in (Outcome.WAITING, Outcome.SENDING, Outcome.UNKNOWN):
+            family.add_metric([channel, outcome], words.get((channel, outcome), 0))
+    return family
+
+
+class BusStanding(Collector):
+    """How the bus stands, as metrics. One that is away is a metric too, and costs the scrape its others of the bus only."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of one moment."""
+        try:
+            topics = self._bus.standing()
+        except Unavailable:
+            yield GaugeMetricFamily("broadcaster_bus_up", "Whether the bus answers", 0)
+            return
+        yield GaugeMetricFamily("broadcaster_bus_up", "Whether the bus answers", 1)
+        published = CounterMetricFamily("broadcaster_bus_records_published", "Records ever kept", labels=["topic"])
+        waiting = GaugeMetricFamily(
+            "broadcaster_bus_records_waiting", "Records that no worker finished", labels=["topic"]
+        )
+        for each in topics:
+            if each.published is not None:
+                published.add_metric([each.topic], each.published)
+            if each.waiting is not None:
+                waiting.add_metric([each.topic], each.waiting)
+        yield published
+        yield waiting
 
 
 def _campaigns(states: dict[str, int]) -> Metric:

@@ -110,6 +110,15 @@ link_project() {
 	chmod 755 "$venv/bin/broadcaster"
 }
 
+# The jars of the broker that tests start. The copy of the list says that they are complete.
+fetch_kafka() {
+	say "Fetching a Kafka broker for the tests by Maven (log: .cache/set-up.log)"
+	rm -rf "$root/.cache/kafka"
+	logged mvn -q -B -f "$root/tests/broker/pom.xml" dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory="$root/.cache/kafka/libs" &&
+		cp "$root/tests/broker/pom.xml" "$root/.cache/kafka/pom.xml"
+}
+
 installed() { cmp -s "$root/$1" "$done_with/$1"; }
 
 # set_up requirements.txt|requirements-dev.txt; the second holds all of the first.

@@ -2,6 +2,8 @@
 
 Shares no code with the product: it drives the `broadcaster` command, keeps a ledger of its own in an HTTP sink that the product never
 reads, and compares that ledger with the product's tables. Run: python tests/chaos/outside.py --recipients 20000 --kills 20
+With --bus kafka the records go over a real broker, which --broker-kills kills and starts again, and --stir replays its records
+backwards and adds some that nobody can read.
 """
 
 import argparse
@@ -19,12 +21,18 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 try:  # a reader older than the writer's floor must not touch the file while it is being written
     from pysqlite3 import dbapi2 as sqlite3
 except ImportError:
     import sqlite3
 
+if TYPE_CHECKING:
+    from real_kafka import Broker
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "broker"))
+
+KAFKA = {"BROADCASTER_KAFKA_PARTITIONS": "4", "BROADCASTER_KAFKA_SESSION_MS": "2000"}
 WORDS = ("waiting", "sending", "accepted", "delivered", "failed", "suppressed", "expired", "cancelled", "unknown")
 
 
@@ -74,11 +82,40 @@ class Sink:
         return Counter(line.split()[0] for line in self.path.read_text().splitlines())
 
 
+def new_broker() -> "Broker":
+    """A real Kafka broker; see tests/broker."""
+    from real_kafka import Broker
+
+    return Broker().start()
+
+
+def stir(broker: "Broker", topic: str) -> int:
+    """Publishes what lies on a topic once more, backwards, and some garbage. Returns how much garbage."""
+    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+    consumer = KafkaConsumer(bootstrap_servers=broker.address, auto_offset_reset="earliest")
+    partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
+    consumer.assign(partitions)
+    ends = consumer.end_offsets(partitions)
+    found = []
+    while any(consumer.position(p) < ends[p] for p in partitions):
+        found += [row for rows in consumer.poll(timeout_ms=200).values() for row in rows]
+    consumer.close()
+    producer = KafkaProducer(bootstrap_servers=broker.address, enable_idempotence=False)
+    garbage = [(b"1", b"\xff\xfe", []), (b"x", b"{}", [("hmac", b"0" * 64)]), (b"2", None, [])]
+    again = [(row.key, row.value, row.headers) for row in reversed(found)]
+    for key, value, headers in [*again, *garbage]:
+        producer.send(topic, value, key=key, headers=headers).get(10)
+    producer.close()
+    return len(garbage)
+
+
 class Product:
     """The installed command in a home of its own."""
 
-    def __init__(self, home: Path, sink: Sink, lease: float) -> None:
-        self.home = home
+    def __init__(self, home: Path, sink: Sink, lease: float, broker: "Broker | None" = None) -> None:
+        self.home, self.broker = home, broker
+        bus = {"BROADCASTER_BUS_URL": broker.url, **KAFKA} if broker else {}
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("BROADCASTER_")},
             "BROADCASTER_HOME": str(home),
@@ -89,6 +126,7 @@ class Product:
             "BROADCASTER_CHUNK_SIZE": "500",
             "BROADCASTER_RETRY_SECONDS": "0.2",
             "BROADCASTER_TEMPLATES": str(home.with_name("sets")),
+            **bus,
         }
 
     def ask(self, *words: str, fine: tuple[int, ...] = (0,)) -> dict:
@@ -188,6 +226,7 @@ def conserved(product: Product, campaign: int, planned: int) -> str | None:
 def torment(product: Product, campaign: int, options: argparse.Namespace) -> tuple[int, int, list[str]]:
     """Kills random workers until the wanted number, then lets them finish. Returns kills, looks, findings of L1/L5."""
     dice = random.Random(options.seed)
+    broker_kills = 0
     workers = [product.work() for _ in range(options.workers)]
     kills, looks, found = 0, 0, []
     deadline = time.monotonic() + options.seconds
@@ -210,12 +249,21 @@ def torment(product: Product, campaign: int, options: argparse.Namespace) -> tup
                 workers[victim].wait()
                 workers[victim] = product.work()
                 kills += 1
+            elif product.broker and broker_kills < options.broker_kills and started[0][0]:
+                product.broker.kill()
+                time.sleep(dice.uniform(*options.pause))
+                product.broker.start()
+                broker_kills += 1
+                if options.stir:
+                    options.garbage += stir(product.broker, f"broadcaster.live.deliveries.sms.{options.category}")
     finally:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
         codes = [worker.wait(timeout=60) for worker in workers]
     if any(codes):
         found.append(f"workers ended with {codes} after SIGTERM")
+    if broker_kills < options.broker_kills:
+        found.append(f"the campaign ended after {broker_kills} kills of the broker")
     return kills, looks, found
 
 
@@ -247,10 +295,13 @@ def check(product: Product, sink: Sink, campaign: int, options: argparse.Namespa
         "L5": recount["equal"] and all(sums[w] == counts["outcomes"][w] for w in WORDS),
         "L6": audit["ok"],
     }
+    buried = product.rows("SELECT count(*) FROM dead_letter")[0][0]
+    if product.broker:
+        laws["dead letters"] = buried == options.garbage
     return {
         "laws": laws, "category": category, "planned": len(rows), "kills": kills, "hidden_accepts": sink.hidden,
         "copies": sum(copies.values()), "extra_copies": extra, "bound": bound, "outcomes": {w: sums[w] for w in WORDS if sums[w]},
-        "never_sent_outside_unknown": len([d for d in never if outcome[d] != "unknown"]),
+        "dead_letters": buried, "broker_kills": options.broker_kills, "never_sent_outside_unknown": len([d for d in never if outcome[d] != "unknown"]),
         "unknown_truly_unsent": len([d for d in never if outcome[d] == "unknown"]),
     }  # fmt: skip
 
@@ -260,13 +311,18 @@ def run(options: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         place = Path(folder)
         sink = Sink(place / "ledger.txt", options.drop, options.delay, options.seed).start()
-        product = Product(place / "home", sink, options.lease)
-        write_recipients(place / "people.csv", options.recipients)
-        write_set(place / "sets", options.category)
-        campaign = prepare(product, place / "people.csv")
-        begun = time.monotonic()
-        kills, looks, found = torment(product, campaign, options)
-        report = check(product, sink, campaign, options, kills)
+        broker = new_broker() if options.bus == "kafka" else None
+        try:
+            product = Product(place / "home", sink, options.lease, broker)
+            write_recipients(place / "people.csv", options.recipients)
+            write_set(place / "sets", options.category)
+            campaign = prepare(product, place / "people.csv")
+            begun = time.monotonic()
+            kills, looks, found = torment(product, campaign, options)
+            report = check(product, sink, campaign, options, kills)
+        finally:
+            if broker:
+                broker.stop()
         report.update(looks=looks, broken_looks=found, seconds=round(time.monotonic() - begun, 1))
         report["ok"] = all(report["laws"].values()) and not found and kills >= options.kills
         return report
@@ -284,6 +340,12 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--category", default="notice", choices=("emergency", "notice", "promotion"))
+    parser.add_argument("--bus", default="local", choices=("local", "kafka"))
+    parser.add_argument("--broker-kills", type=int, default=0)
+    parser.add_argument(
+        "--stir", action="store_true", help="replay records and add garbage after each kill of the broker"
+    )
+    parser.set_defaults(garbage=0)
     return parser.parse_args(words)
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from real_kafka import missing
 
 
 def _load() -> ModuleType:
@@ -44,6 +45,24 @@ def test_killed_workers_lose_nobody_and_copy_no_more_than_their_windows(
     )
     assert found["ok"], found
     assert found["never_sent_outside_unknown"] == 0
+
+
+@pytest.mark.xdist_group("kafka")
+@pytest.mark.parametrize(("category", "recipients", "delay"), [("notice", 3000, 0.3), ("emergency", 500, 0.1)])
+def test_killed_workers_and_a_killed_broker_lose_nobody_and_replays_change_nothing(
+    category: str, recipients: int, delay: float
+) -> None:
+    if lacks := missing():
+        pytest.skip(lacks)
+    found = outside.run(
+        _options(
+            *("--recipients", str(recipients), "--kills", "2", "--category", category, "--delay", str(delay)),
+            *("--bus", "kafka", "--broker-kills", "1", "--stir", "--drop", "0.005", "--pause", "0.3", "0.9"),
+        )
+    )
+    assert found["ok"], found
+    assert found["never_sent_outside_unknown"] == 0
+    assert found["dead_letters"] == 3
 
 
 @pytest.fixture(scope="module")

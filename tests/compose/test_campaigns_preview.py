@@ -21,7 +21,7 @@ def test_each_channel_shows_its_text_size_and_how_many_get_it(town: Any) -> None
     sms = shown["sms"]
     assert sms["text"].startswith(f"【吉林消防】{sms['sample']['name']}，{sms['sample']['premises']}")
     assert sms["size"]["parts"] >= 1 and sms["size"]["encoding"] == "ucs2"
-    assert sms["parts"] == sms["size"]["parts"] * 12
+    assert sms["parts"] == town.submitted().parts, "each language by its own text"
     assert sms["cost"] == sms["parts"] * town.inst.settings.sms_price
     assert "幺幺九" in shown["loudspeaker"]["spoken"][0]["words"]
     assert shown["billboard"]["size"]["pages"]
@@ -77,7 +77,23 @@ def test_a_channel_without_a_text_or_without_people_is_told(town: Any) -> None:
 def test_someone_without_a_name_is_told_before_submit(town: Any) -> None:
     town.do("UPDATE recipient SET name = NULL WHERE channel = 'sms'")
     sms = by_channel(town, channels=("sms",))["sms"]
-    assert [p["code"] for p in sms["problems"]] == ["slot-missing"]
+    assert [(p["language"], p["code"]) for p in sms["problems"]] == [("zh-CN", "slot-missing"), ("ko", "slot-missing")]
+
+
+def test_each_language_of_the_audience_is_shown_the_largest_first(town: Any) -> None:
+    sms = by_channel(town)["sms"]
+    assert [(one["languages"], one["recipients"]) for one in sms["samples"]] == [("zh-CN", 8), ("ko", 4)]
+    chinese, korean = sms["samples"]
+    assert sms["text"] == chinese["text"] != korean["text"]
+    assert korean["sample"]["name"].startswith("김") and korean["sample"]["name"] in korean["text"]
+    assert sms["parts"] == chinese["parts"] + korean["parts"]
+    assert sms["cost"] == chinese["cost"] + korean["cost"]
+
+
+def test_parts_are_reckoned_from_many_names_not_one(town: Any) -> None:
+    """Half the people have a name that takes a second part."""
+    town.do("UPDATE recipient SET name = 'Аб' || hex(randomblob(40)) WHERE channel = 'sms' AND id % 2 = 0")
+    assert by_channel(town)["sms"]["parts"] == town.submitted().parts
 
 
 def test_a_missing_fact_is_told_for_its_field(town: Any) -> None:

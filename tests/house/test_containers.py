@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import yaml
 from jsonschema import Draft7Validator
 
 from broadcaster import __version__
+from broadcaster.cli.run import ALSO
+from broadcaster.deliver.runner import GROUPS
 from broadcaster.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,3 +146,65 @@ def taken(path: str, rules: list[str]) -> bool:
         if fnmatch(path, rule.lstrip("!")):
             answer = rule.startswith("!")
     return answer
+
+
+# At scale
+
+SCALE = compose(ROOT / "docker-compose.scale.yml")
+OURS = ("init", "web", "fan-out", "worker")
+
+
+def setting_names() -> set[str]:
+    return {f"BROADCASTER_{name.upper()}{file}" for name in Settings.model_fields for file in ("", "_FILE")}
+
+
+def parts_of(service: str) -> list[str]:
+    words = SCALE["services"][service]["command"]
+    return [word for flag, word in pairwise(words) if flag == "--only"]
+
+
+def test_every_service_of_ours_is_as_safe_as_the_single_one() -> None:
+    for name in OURS:
+        service = SCALE["services"][name]
+        for key in ("read_only", "cap_drop", "security_opt", "image", "volumes", "init", "stop_grace_period"):
+            assert service[key] == SERVICE[key], (name, key)
+        assert {
+            variable for variable in service["environment"] if variable.startswith("BROADCASTER_")
+        } <= setting_names()
+    assert [port.startswith("127.0.0.1:") for port in SCALE["services"]["web"]["ports"]] == [True]
+    assert all("ports" not in service for name, service in SCALE["services"].items() if name != "web")
+
+
+def test_secrets_come_as_files_only() -> None:
+    text = (ROOT / "docker-compose.scale.yml").read_text(encoding="utf-8")
+    variables = {v: str(x) for s in SCALE["services"].values() for v, x in s["environment"].items()}
+    secret = [v for v in variables if re.search("PASSWORD|DATABASE_URL|TOKEN|SECRET", v)]
+    assert set(secret) == {"POSTGRES_PASSWORD_FILE", "BROADCASTER_DATABASE_URL_FILE"}
+    assert {variables[v] for v in secret} == {f"/run/secrets/{name}" for name in SCALE["secrets"]}
+    assert "environment:" not in str(SCALE["secrets"])
+    assert "PASSWORD:" not in text
+
+
+def test_workers_may_be_scaled_and_all_parts_run_somewhere() -> None:
+    worker = SCALE["services"]["worker"]
+    fixed = {"container_name", "hostname", "ports"}
+    assert not fixed & set(worker), "what is fixed can be there once only"
+    assert "--name" not in worker["command"], "a name belongs to one process"
+    assert sorted([*parts_of("worker"), *parts_of("fan-out")]) == sorted([*GROUPS, *ALSO])
+
+
+def test_nothing_of_ours_starts_before_schema_and_topics_are_there() -> None:
+    assert set(SCALE["services"]["init"]["depends_on"]) == {"postgres", "kafka"}
+    assert {d["condition"] for d in SCALE["services"]["init"]["depends_on"].values()} == {"service_healthy"}
+    for name in ("web", "fan-out", "worker"):
+        assert SCALE["services"][name]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
+    assert all("healthcheck" in SCALE["services"][name] for name in ("postgres", "kafka", "web"))
+    assert SCALE["services"]["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_the_broker_is_the_one_that_the_tests_run_against() -> None:
+    pom = (ROOT / "tests" / "broker" / "pom.xml").read_text(encoding="utf-8")
+    [version] = re.findall(r"kafka_2.13</artifactId>\s*<version>([\d.]+)<", pom)
+    assert SCALE["services"]["kafka"]["image"] == f"apache/kafka:{version}"
+    host = SCALE["services"]["web"]["environment"]["BROADCASTER_BUS_URL"].removeprefix("kafka://")
+    assert host in SCALE["services"]["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]

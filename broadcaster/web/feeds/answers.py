@@ -1,13 +1,11 @@
 """How a feed is answered: its ETag, 304 where the device has it already, HEAD without a body."""
 
-import hashlib
-
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from broadcaster.deliver.feeds import Feed, FeedServer
+from broadcaster.deliver.feeds import Feed, FeedServer, etag_of
 from broadcaster.model import Mode
 
 
@@ -19,11 +17,6 @@ async def feed_of(request: Request, channel: str) -> Feed:
     if found is None:
         raise HTTPException(404)
     return found
-
-
-def etag_of(body: bytes) -> str:
-    """A strong ETag of exactly these bytes."""
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def answer(request: Request, body: bytes, kind: str, feed: Feed, etag: str | None = None) -> Response:

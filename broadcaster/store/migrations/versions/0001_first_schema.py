@@ -57,6 +57,14 @@ def upgrade() -> None:
         batch_op.create_index("bus_record_topic", ["topic", "id"], unique=False)
 
     op.create_table(
+        "campaign_told",
+        sa.Column("campaign_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("campaign_id"),
+    )
+    op.create_table(
         "counter",
         sa.Column("campaign_id", sa.Integer(), nullable=False),
         sa.Column("cut_id", sa.BigInteger(), nullable=False),
@@ -614,6 +622,7 @@ def downgrade() -> None:
     op.drop_table("delivery")
     op.drop_table("dead_letter")
     op.drop_table("counter")
+    op.drop_table("campaign_told")
     with op.batch_alter_table("bus_record", schema=None) as batch_op:
         batch_op.drop_index("bus_record_topic")
         batch_op.drop_index("bus_record_key")
