@@ -50,6 +50,10 @@ def put_premises(conn: Connection, rows: Sequence[PremisesRow]) -> None:
     )
 
 
+# A new version of a row that says the same would be written for each batch that names its premises again.
+_OTHER_CATEGORY = "UPDATE SET category = excluded.category WHERE premises.category <> excluded.category"
+
+
 def _put_premises_at_once(conn: Connection, rows: Sequence[PremisesRow]) -> None:
     # One statement may touch a row once only, so what rows of the same premises say is put together first; the last word wins.
     said: dict[tuple[str, str], str | None] = {}
@@ -61,7 +65,7 @@ def _put_premises_at_once(conn: Connection, rows: Sequence[PremisesRow]) -> None
         "WHERE category IS {} NULL ON CONFLICT (name, place) DO {}"
     )
     given = columns([(*key, said[key]) for key in sorted(said)], 3)
-    run(conn, insert.format("NOT", "UPDATE SET category = excluded.category"), *given)
+    run(conn, insert.format("NOT", _OTHER_CATEGORY), *given)
     run(conn, insert.format("", "NOTHING"), *given)
 
 

@@ -78,7 +78,9 @@ def test_a_server_killed_while_sending_loses_nothing_and_doubles_nothing(
     planned = plan(2000, category=category, chunk=250, install=quick)
     ledger = _ledger(monkeypatch, 0.01)
     stop, ended = threading.Event(), []
-    thread = threading.Thread(target=lambda: ended.append(run_workers(quick, stop, "w", ["sms", "sms-emergency"])))
+    thread = threading.Thread(
+        target=lambda: ended.append(run_workers(quick, stop, "w", ["sms", "sms-emergency"])), daemon=True
+    )
     thread.start()
     away: list[tuple[float, float]] = []
     for share in (0.2, 0.6):
@@ -222,7 +224,7 @@ def test_four_at_work_with_cancels_and_sweeps_keep_the_laws_and_never_meet_in_a_
     workers = [worker_module.Worker(quick, bus, topics, f"w{i}") for i in range(4)]
     jobs: list[Callable[[], object]] = [*(worker.step for worker in workers), lambda: fanout.fan_out(quick, bus)]
     jobs += [lambda: sweeping.sweep(quick)] * 2
-    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    threads = [threading.Thread(target=run, args=(job,), daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
     cancelled = [planned[1], planned[4]]
