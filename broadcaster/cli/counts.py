@@ -46,7 +46,8 @@ def show_counts(found: dict[str, Any]) -> None:
     table(("", "planned", *words), lines, title="Deliveries")
     if "reach" in found:
         columns = ("reach", "planned", "reached (device: in its feed)", "played, shown or confirmed")
-        table(columns, list(_reach_lines(found["reach"])), title="Reach")
+        title = "Reach (an exercise reaches nobody)" if found["reach"]["exercise"] else "Reach"
+        table(columns, list(_reach_lines(found["reach"])), title=title)
 
 
 def _reach_lines(reach: dict[str, Any]) -> list[tuple[str, object, object, object]]:

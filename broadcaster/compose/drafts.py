@@ -1,7 +1,7 @@
 """What an author writes down, and a campaign as it stands: the two shapes that pages, API and command line pass about."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -138,20 +138,29 @@ def _level_told(facts: Mapping[str, object]) -> str | None:
 
 
 def _check(draft: Draft) -> None:
-    if not draft.name.strip():
-        raise BadInput("name", "a campaign needs a name; the public does not see it")
-    if len(draft.name.strip()) > NAME_MOST:
-        raise BadInput("name-too-long", f"a name has at most {NAME_MOST} characters, not {len(draft.name.strip())}")
-    if draft.mode not in list(Mode):
-        raise BadInput("mode", f"the mode is {' or '.join(Mode)}, not {draft.mode!r}: say which")
-    if draft.level and draft.level not in list(Level):
-        raise BadInput("level", f"the level is one of {', '.join(Level)}, not {draft.level!r}")
-    if strange := [kind for kind in draft.channels if kind not in CHANNELS]:
-        raise BadInput("channel", f"the channels are {', '.join(CHANNELS)}, not {strange[0]!r}")
+    wrong = list(_wrong(draft))
+    if len(wrong) > 1:
+        problems = [{"code": each.code, "message": each.message} for each in wrong]
+        raise BadInput(wrong[0].code, "; ".join(each.message for each in wrong), problems)
+    if wrong:
+        raise wrong[0]
     try:
         canonical(dict(draft.facts))
     except (TypeError, ValueError) as error:
         raise BadInput("bad-facts", f"the facts cannot be kept: {error}") from error
+
+
+def _wrong(draft: Draft) -> Iterator[BadInput]:
+    if not draft.name.strip():
+        yield BadInput("name", "a campaign needs a name; the public does not see it")
+    if len(draft.name.strip()) > NAME_MOST:
+        yield BadInput("name-too-long", f"a name has at most {NAME_MOST} characters, not {len(draft.name.strip())}")
+    if draft.mode not in list(Mode):
+        yield BadInput("mode", f"the mode is {' or '.join(Mode)}, not {draft.mode!r}: say which")
+    if draft.level and draft.level not in list(Level):
+        yield BadInput("level", f"the level is one of {', '.join(Level)}, not {draft.level!r}")
+    if strange := [kind for kind in draft.channels if kind not in CHANNELS]:
+        yield BadInput("channel", f"the channels are {', '.join(CHANNELS)}, not {strange[0]!r}")
 
 
 _TEXTS = ("name", "template_set", "mode")

@@ -16,7 +16,10 @@ ORDER = ("social", "loudspeaker", "sms", "billboard")
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the public page shows; of one that was withdrawn or corrected the words are only what it once said. `texts`: (languages, where it holds, text); `clips` as wordings hold them, with languages."""
+    """What the public page shows; of one that was withdrawn or corrected the words are only what it once said.
+
+    `texts`: (languages, where it holds, text); `clips` as wordings hold them, with languages.
+    """
 
     template_set: str
     mode: str

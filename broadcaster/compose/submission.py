@@ -97,7 +97,7 @@ def templates_of(inst: Installation, campaign: Campaign) -> TemplateSet:
 def times_of(inst: Installation, templates: TemplateSet, campaign: Campaign, now: int) -> tuple[int, int]:
     """(not before, expires) in ms, decided. Raises BadInput, and Refused where a promotion would end before its hours."""
     given = (campaign.not_before_at, campaign.expires_at)
-    times = timing.life(campaign.category, given, templates.expires_hours, now)
+    times = timing.life(campaign.category, given, templates.expires_hours, now, inst.settings.timezone)
     timing.release_at(inst.settings, campaign.category, times, now)
     return times
 

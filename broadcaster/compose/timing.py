@@ -12,21 +12,26 @@ LONGEST_HOURS = {Category.EMERGENCY: 24.0, Category.NOTICE: 24.0 * 31, Category.
 
 
 def life(
-    category: Category, times: tuple[int | None, int | None], usual_hours: float | None, now: int
+    category: Category,
+    times: tuple[int | None, int | None],
+    usual_hours: float | None,
+    now: int,
+    zone: str = "UTC",
 ) -> tuple[int, int]:
     """(not before, expires) in ms of a campaign given (not before, expires) or None each.
 
     A template set that declares longer hours than its category (a season) may also live that long. Raises BadInput: the end
-    is past, before its start, or further away than the category allows.
+    is past, before its start, or further away than the category allows; told in `zone`.
     """
     start = max(times[0] or 0, now)
     hours = usual_hours or LIFE_HOURS[category]
     end = times[1] if times[1] is not None else start + int(hours * HOUR_MS)
     if end <= now:
-        raise BadInput("expired", f"the campaign's end, {rfc3339(end)}, is past: give it a later one")
+        raise BadInput("expired", f"the campaign's end, {rfc3339(end, zone)}, is past: give it a later one")
     if end <= start:
         raise BadInput(
-            "expires-before-start", f"the campaign would end at {rfc3339(end)}, before it starts: {rfc3339(start)}"
+            "expires-before-start",
+            f"the campaign would end at {rfc3339(end, zone)}, before it starts: {rfc3339(start, zone)}",
         )
     longest = max(hours, LONGEST_HOURS[category])
     if end - start > longest * HOUR_MS:

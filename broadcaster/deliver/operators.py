@@ -15,7 +15,20 @@ from broadcaster.store import feeds
 from broadcaster.store import operating as stored
 from broadcaster.store.clock import rfc3339, wall_ms
 
-LISTED = 500
+PAGE = 50
+MOST_WORDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceList:
+    """One page of an operator's devices. `counties`: (code, name) to choose from; `county` the chosen code or ""."""
+
+    lines: list[stored.DeviceLine]
+    total: int
+    page: int
+    pages: int
+    counties: list[tuple[str, str]]
+    county: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,8 @@ class PlayItem:
     pages: tuple[tuple[str, ...], ...]
     done: bool
     failed: bool
+    said_at: str | None
+    reason: str
 
 
 def device_of_token(inst: Installation, token: str) -> DeviceRow:
@@ -55,44 +70,79 @@ def device_of_operator(inst: Installation, user: User, recipient_id: int) -> Dev
     return found
 
 
-def devices_of_operator(inst: Installation, user: User) -> list[tuple[DeviceRow, int]]:
-    """The devices of an operator's places, each with how many things there are to play; those with something first."""
+def devices_of_operator(inst: Installation, user: User, words: str = "", county: str = "", page: int = 1) -> DeviceList:
+    """The devices of an operator's places, PAGE at a time; those with something to play first.
+
+    `words`: each stands in the device's name or in that of a place it lies in, or begins its place's code, or is its number.
+    """
     check(user, "operator.play")
-    found = devices.devices_under(inst, places_of(inst, user), LISTED)
+    prefixes = places_of(inst, user)
     with inst.store.read() as conn:
-        items = stored.items_of(conn, [row.recipient_id for row in found], wall_ms())
-    return sorted(((row, items.get(row.recipient_id, 0)) for row in found), key=lambda pair: pair[1] == 0)
+        counties = stored.counties(conn, prefixes)
+        chosen = county if county in {code for code, _ in counties} else ""
+        wanted = stored.Wanted(prefixes, chosen[:6], tuple(words.split()[:MOST_WORDS]))
+        total = stored.devices_in_all(conn, wanted)
+        pages = max(1, -(-total // PAGE))
+        at = min(max(page, 1), pages)
+        lines = stored.device_lines(conn, wanted, wall_ms(), PAGE, (at - 1) * PAGE)
+    return DeviceList(lines, total, at, pages, counties, chosen)
 
 
 def to_play(inst: Installation, device: DeviceRow) -> list[PlayItem]:
-    """What a device has to play or show, now or later, the most urgent first."""
-    now, zone = wall_ms(), inst.settings.timezone
+    """What a device has to play or show, now or later, the most urgent first, with what was said of it already."""
+    now = wall_ms()
     with inst.store.read() as conn:
         rows = stored.to_play(conn, device.recipient_id, now)
+        keys = [_key(device, row.campaign_id, event) for row in rows for event in (_done(device), "failed")]
+        told = stored.told(conn, keys)
+    return [_item(inst, device, row, told) for row in rows]
+
+
+def _done(device: DeviceRow) -> str:
+    return "finished" if device.channel == "loudspeaker" else "showing"
+
+
+def _key(device: DeviceRow, campaign: int, event: str) -> str:
+    return receipts.key_of(device.recipient_id, campaign, event)
+
+
+def _item(inst: Installation, device: DeviceRow, row: stored.PlayRow, told: Mapping[str, tuple[int, str]]) -> PlayItem:
+    """A receipt counts from when it is kept, not from when it is folded: a person sees their own word at once."""
+    zone = inst.settings.timezone
+    done, failed = (told.get(_key(device, row.campaign_id, event)) for event in (_done(device), "failed"))
     bit = PROOF_BITS[Proof.PLAYED if device.channel == "loudspeaker" else Proof.SHOWN]
-    return [
-        PlayItem(
-            *(row.campaign_id, row.public_id, row.template_set, row.mode, row.level),
-            begun=row.not_before_at <= now,
-            not_before=rfc3339(row.not_before_at, zone),
-            expires=rfc3339(row.expires_at, zone),
-            spoken=tuple((language, words) for language, words in json.loads(row.spoken or "[]")),
-            clip=json.loads(row.clip or "{}"),
-            pages=tuple(tuple(page) for page in json.loads(row.size).get("pages") or ()),
-            done=bool(row.proof & bit),
-            failed=row.outcome == "failed",
-        )
-        for row in rows
-    ]
+    is_done, is_failed = done is not None or bool(row.proof & bit), failed is not None or row.outcome == "failed"
+    said_by_person = done if is_done else failed
+    return PlayItem(
+        *(row.campaign_id, row.public_id, row.template_set, row.mode, row.level),
+        begun=row.not_before_at <= wall_ms(),
+        not_before=rfc3339(row.not_before_at, zone),
+        expires=rfc3339(row.expires_at, zone),
+        spoken=tuple((language, words) for language, words in json.loads(row.spoken or "[]")),
+        clip=json.loads(row.clip or "{}"),
+        pages=tuple(tuple(page) for page in json.loads(row.size).get("pages") or ()),
+        done=is_done,
+        failed=is_failed,
+        said_at=rfc3339(said_by_person[0] if said_by_person else row.changed_at, zone),
+        reason=_reason(row, failed) if is_failed else "",
+    )
+
+
+def _reason(row: stored.PlayRow, failed: tuple[int, str] | None) -> str:
+    if row.outcome == "failed" and row.reason:
+        return row.reason
+    return str(json.loads(failed[1]).get("detail") or "") if failed else ""
 
 
 def said(inst: Installation, device: DeviceRow, campaign: int, reason: str = "", by: str = "") -> None:
-    """The person says that it was played or shown, or, with a reason, why not. Folded at once. Raises BadInput."""
-    done = "finished" if device.channel == "loudspeaker" else "showing"
-    event = {"campaign": campaign, "event": "failed" if reason else done, "detail": reason or by}
+    """The person says that it was played or shown, or, with a reason, why not. Folded at once. Raises BadInput.
+
+    `by` is the login of one who signed in, and goes into the audit.
+    """
+    event = {"campaign": campaign, "event": "failed" if reason else _done(device), "detail": reason or by}
     with inst.store.read() as conn:
         found = feeds.device_of(conn, device.recipient_id)
     if found is None:
         raise NotFound("device", "this device is no longer enrolled")
-    receipts.take(inst, found, event)
+    receipts.take(inst, found, event, by)
     receipts.fold(inst)

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 import structlog
 from sqlalchemy import Connection
 
+from broadcaster import audit
 from broadcaster.installation import Installation
 from broadcaster.keys import fingerprint
 from broadcaster.model import OUTCOME_MOVES, PROOF_BITS, BadInput, NotFound, Outcome, Proof
@@ -42,8 +43,11 @@ def device_event(inst: Installation, token: str, event: Mapping[str, Any]) -> No
     take(inst, device, event)
 
 
-def take(inst: Installation, device: FeedDevice, event: Mapping[str, Any]) -> None:
-    """Takes one event of a device that is known, from itself or from the person who works it. Raises BadInput."""
+def take(inst: Installation, device: FeedDevice, event: Mapping[str, Any], by: str = "") -> None:
+    """Takes one event of a device that is known, from itself or from the person who works it. Raises BadInput.
+
+    `by` is the login of a person who signed in: their word is audited in the transaction that keeps it.
+    """
     word, campaign = _word(event), event.get("campaign")
     with inst.store.read() as conn:
         n = feeds.item_of_campaign(conn, device.recipient_id, campaign) if _is_id(campaign) else None
@@ -54,9 +58,18 @@ def take(inst: Installation, device: FeedDevice, event: Mapping[str, Any]) -> No
         feeds.seen(conn, [(device.recipient_id, now)])
         if word is not None and n is not None and _is_id(campaign):
             kind = "speaker" if device.channel == "loudspeaker" else "board"
-            key = f"{device.recipient_id}/{campaign}/{event['event']}/{event.get('at') or ''}"
+            key = key_of(device.recipient_id, campaign, event["event"], event.get("at"))
             raw = json.dumps({"event": event["event"], "detail": str(event.get("detail") or "")[:DETAIL_MOST]})
             receipts.store(conn, [Receipt(kind, key, campaign, n, word, _at(event), raw)], now)
+            if by:
+                action = "play.failed" if event["event"] == "failed" else "play.done"
+                detail = {"event": event["event"], "device": device.recipient_id}
+                audit.record(conn, by, action, f"campaign/{campaign}", detail)
+
+
+def key_of(recipient_id: int, campaign: int, event: str, at: object = None) -> str:
+    """What makes an event one and the same. A person tells no time, so that saying it twice is saying it once."""
+    return f"{recipient_id}/{campaign}/{event}/{at or ''}"
 
 
 def _is_id(value: Any) -> TypeGuard[int]:

@@ -10,6 +10,7 @@ from broadcaster.model import PROOF_BITS, BadInput, NotFound, Outcome, Proof
 from broadcaster.store import reach as stored
 
 BY = (*stored.CUTS, "outcome")
+REASONS = 200  # a person's own words are reasons too
 
 
 def counts(inst: Installation, campaign_id: int, by: str | None = None, with_reach: bool = True) -> dict[str, Any]:
@@ -36,15 +37,27 @@ def counts(inst: Installation, campaign_id: int, by: str | None = None, with_rea
 def reach(inst: Installation, campaign_id: int) -> dict[str, Any]:
     """Who was reached, each kind named and none added to another.
 
-    {"messages": {channel: accepted or delivered}, "people": {"phones": {"planned", "reached"}},
+    {"exercise", "messages": {channel: accepted or delivered}, "people": {"phones": {"planned", "reached"}},
     "premises": {"planned", "reached"}, "estimates": [{"channel", "source", "devices", "planned", "reached", "proved"}]}.
     A phone is one SMS delivery. Premises are reached by at least one delivery on any channel. Estimates are people behind
     speakers and boards: `reached` where the device's feed holds the campaign, `proved` where it was played, shown or confirmed;
-    source None counts devices of which nobody has estimated the people. Raises NotFound.
+    source None counts devices of which nobody has estimated the people. An exercise reaches nobody: its people, premises and
+    estimates stay 0 reached and 0 proved, whatever its devices did. Raises NotFound.
     """
     with inst.store.report() as conn:
         _planned(conn, campaign_id)
         return _reach(conn, campaign_id)
+
+
+def reasons(inst: Installation, campaign_id: int) -> dict[str, list[tuple[str, int]]]:
+    """outcome -> (reason, how many), the most frequent first, REASONS in all. Raises NotFound."""
+    with inst.store.report() as conn:
+        _planned(conn, campaign_id)
+        rows = stored.reasons(conn, campaign_id, REASONS)
+    found: dict[str, list[tuple[str, int]]] = {}
+    for outcome, reason, n in rows:
+        found.setdefault(outcome, []).append((reason, int(n)))
+    return found
 
 
 def recount(inst: Installation, campaign_id: int) -> dict[str, Any]:
@@ -102,20 +115,24 @@ def _by(conn: Connection, campaign_id: int, by: str | None, words: Mapping[str, 
 
 
 def _reach(conn: Connection, campaign_id: int) -> dict[str, Any]:
+    exercise = stored.is_exercise(conn, campaign_id)
     channels = {row["key"]: row for row in _by(conn, campaign_id, "channel", {})}
     messages = {kind: sum(row["outcomes"][word] for word in stored.REACHED) for kind, row in channels.items()}
-    phones = {"planned": channels["sms"]["planned"] if "sms" in channels else 0, "reached": messages.get("sms", 0)}
+    phones_reached = 0 if exercise else messages.get("sms", 0)
+    phones = {"planned": channels["sms"]["planned"] if "sms" in channels else 0, "reached": phones_reached}
     premises_planned, premises_reached = stored.premises(conn, campaign_id)
     return {
+        "exercise": exercise,
         "messages": messages,
         "people": {"phones": phones},
-        "premises": {"planned": premises_planned, "reached": premises_reached},
-        "estimates": [_estimate(row) for row in stored.estimates(conn, campaign_id)],
+        "premises": {"planned": premises_planned, "reached": 0 if exercise else premises_reached},
+        "estimates": [_estimate(row, exercise) for row in stored.estimates(conn, campaign_id)],
     }
 
 
-def _estimate(row: Any) -> dict[str, Any]:
-    numbers = {"planned": int(row.people), "reached": int(row.reached), "proved": int(row.proved)}
+def _estimate(row: Any, exercise: bool) -> dict[str, Any]:
+    reached, proved = (0, 0) if exercise else (int(row.reached), int(row.proved))
+    numbers = {"planned": int(row.people), "reached": reached, "proved": proved}
     return {"channel": row.channel, "source": row.source, "devices": int(row.devices), **numbers}
 
 

@@ -9,6 +9,7 @@ from broadcaster.installation import Installation
 from broadcaster.logs import mask
 from broadcaster.model import BadInput, NotFound
 from broadcaster.store import reach as stored
+from broadcaster.store.campaigns import MOST_ID
 
 RECIPIENT_COLUMNS = (
     "n",
@@ -56,12 +57,24 @@ def _recipients(inst: Installation, campaign_id: int) -> Iterator[dict[str, Any]
             page = stored.unreached_page(conn, campaign_id, after)
         if not page:
             return
-        for row in page:
-            found = dict(row._mapping)
-            address = inst.keys.open_address(found.pop("address_sealed"))
-            found["number"] = mask(address.removeprefix("tel:")) if address.startswith("tel:") else ""
-            yield found
+        yield from (_row(inst, row) for row in page)
         after = page[-1].n
+
+
+def unreached_page(inst: Installation, campaign_id: int, after: int, most: int) -> list[dict[str, Any]]:
+    """The same as `unreached` for one page of recipients: so many at most, beyond n = `after`. Raises NotFound."""
+    with inst.store.report() as conn:
+        if stored.planned(conn, campaign_id) is None:
+            raise NotFound("campaign", f"there is no campaign {campaign_id}; type: broadcaster campaign list")
+        page = stored.unreached_page(conn, campaign_id, min(max(after, 0), MOST_ID), most)
+    return [_row(inst, row) for row in page]
+
+
+def _row(inst: Installation, row: Any) -> dict[str, Any]:
+    found = dict(row._mapping)
+    address = inst.keys.open_address(found.pop("address_sealed"))
+    found["number"] = mask(address.removeprefix("tel:")) if address.startswith("tel:") else ""
+    return found
 
 
 def _premises(inst: Installation, campaign_id: int) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -26,6 +27,16 @@ _SELECTED = (
 )
 # What a correction must reach: those who got the first message, or may have got it.
 _MAY_HAVE_IT = (Outcome.ACCEPTED, Outcome.DELIVERED, Outcome.UNKNOWN, Outcome.SENDING)
+
+
+class Portion(NamedTuple):
+    """Some of an audience who share a channel and a language list: how many, and the first and last id of them."""
+
+    channel: str
+    languages: str
+    recipients: int
+    first: int
+    last: int
 
 
 def void(conn: Connection, campaign_id: int) -> None:
@@ -123,14 +134,14 @@ def may_have_it(conn: Connection, campaign_id: int, channels: Sequence[str]) -> 
     return map(Selected._make, found)
 
 
-def spread(conn: Connection, selection: Selection, channels: Sequence[str]) -> list[tuple[str, str, int, int, int]]:
-    """The audience in portions for a preview: (channel, languages, recipients, one of them, another one).
+def spread(conn: Connection, selection: Selection, channels: Sequence[str]) -> list[Portion]:
+    """The audience in portions for a preview.
 
     Each portion takes every twentieth id: those it names come from both ends of the audience, in the walk that counts it.
     """
     columns = "r.channel, r.languages, count(*), min(r.id), max(r.id)"
     found = audiences._query(selection, channels).run(conn, columns, "GROUP BY r.channel, r.languages, r.id % 20")
-    return [(channel, languages, int(n), int(first), int(last)) for channel, languages, n, first, last in found]
+    return [Portion._make(row) for row in found]
 
 
 def people(conn: Connection, recipients: Sequence[int]) -> list[Selected]:

@@ -34,6 +34,12 @@ def planned(conn: Connection, campaign_id: int) -> tuple[int] | None:
     return (row[0] or 0,) if row else None
 
 
+def is_exercise(conn: Connection, campaign_id: int) -> bool:
+    """Whether a campaign is not meant for the public."""
+    row = conn.execute(text("SELECT mode FROM campaign WHERE id = :c"), {"c": campaign_id}).first()
+    return row is not None and row[0] == "exercise"
+
+
 def announced(conn: Connection, campaign_id: int) -> tuple[int, int, int]:
     """(chunks, of them published, when the last one was, ms or 0)."""
     statement = text(
@@ -119,12 +125,21 @@ _UNREACHED = text(f"""
     LEFT JOIN premises p ON p.id = d.premises_id LEFT JOIN place pl ON pl.code = r.place
     LEFT JOIN cut c ON c.id = d.cut_id LEFT JOIN unit u ON u.id = c.unit_id
     WHERE d.campaign_id = :c AND d.n > :after AND d.outcome NOT IN ({_REACHED})
-    ORDER BY d.n LIMIT {PAGE}""")
+    ORDER BY d.n LIMIT :most""")
 
 
-def unreached_page(conn: Connection, campaign_id: int, after: int) -> Sequence[Any]:
-    """Deliveries beyond n = `after` whose recipient was not reached, PAGE at most, in order of n."""
-    return conn.execute(_UNREACHED, {"c": campaign_id, "after": after}).all()
+def unreached_page(conn: Connection, campaign_id: int, after: int, most: int = PAGE) -> Sequence[Any]:
+    """Deliveries beyond n = `after` whose recipient was not reached, so many at most, in order of n."""
+    return conn.execute(_UNREACHED, {"c": campaign_id, "after": after, "most": most}).all()
+
+
+def reasons(conn: Connection, campaign_id: int, most: int) -> Sequence[Any]:
+    """Rows of outcome, reason, n where a reason was told, the most frequent first. Reads every delivery of the campaign once."""
+    statement = """
+        SELECT outcome, reason, count(*) AS n FROM delivery
+        WHERE campaign_id = :c AND reason IS NOT NULL AND reason <> ''
+        GROUP BY outcome, reason ORDER BY count(*) DESC, outcome, reason LIMIT :most"""
+    return conn.execute(text(statement), {"c": campaign_id, "most": most}).all()
 
 
 def unreached_premises(conn: Connection, campaign_id: int) -> Iterator[Any]:

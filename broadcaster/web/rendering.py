@@ -2,10 +2,12 @@
 
 from functools import lru_cache, partial
 from pathlib import Path
+from urllib.parse import urlencode
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.routing import Match
 
 from broadcaster import __version__
 from broadcaster.people import may
@@ -44,6 +46,7 @@ def page(request: Request, name: str, status: int = 200, /, **values: object) ->
         "path": request.url.path,
         "may": partial(may, asks.user) if asks else lambda _action: False,
         "exercise": False,
+        "language_link": partial(_language_link, request),
         **values,
     }
     answer = HTMLResponse(environment().get_template(name).render(shown), status)
@@ -54,6 +57,21 @@ def page(request: Request, name: str, status: int = 200, /, **values: object) ->
             COOKIE, t.language, max_age=YEAR_S, samesite="lax", secure=request.app.state.inst.settings.cookie_secure
         )
     return answer
+
+
+def _language_link(request: Request, tag: str) -> str:
+    """Where the page is to be had in another language: its own address, or for the answer to a form the one above it."""
+    if request.method in {"GET", "HEAD"}:
+        return "?" + urlencode({**request.query_params, COOKIE: tag})
+    path = request.url.path
+    while path.strip("/") and not _can_be_opened(request, path):
+        path = path.rpartition("/")[0]
+    return f"{path or '/'}?{urlencode({COOKIE: tag})}"
+
+
+def _can_be_opened(request: Request, path: str) -> bool:
+    asked = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
 
 
 def see(path: str) -> RedirectResponse:

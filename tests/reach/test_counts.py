@@ -79,6 +79,17 @@ def test_reach_names_messages_phones_premises_and_estimates_apart(inst: Installa
     ]
 
 
+def test_an_exercise_reaches_nobody(inst: Installation, campaign: int) -> None:
+    before = reach(inst, campaign)
+    assert not before["exercise"] and before["people"]["phones"]["reached"] and before["premises"]["reached"]
+    change(inst, f"UPDATE campaign SET mode = 'exercise' WHERE id = {campaign}")
+    found = reach(inst, campaign)
+    assert found["exercise"]
+    assert found["people"]["phones"] == {**before["people"]["phones"], "reached": 0}
+    assert found["premises"] == {**before["premises"], "reached": 0}
+    assert {(row["reached"], row["proved"]) for row in found["estimates"]} == {(0, 0)}
+
+
 def test_an_unknown_cut_and_an_unknown_campaign_are_refused(inst: Installation, campaign: int) -> None:
     with pytest.raises(BadInput, match="weather"):
         counts(inst, campaign, "weather")

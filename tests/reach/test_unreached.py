@@ -7,7 +7,8 @@ import pytest
 
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, NotFound
-from broadcaster.reach.unreached import guarded, unreached, unreached_csv
+from broadcaster.reach.counts import reasons
+from broadcaster.reach.unreached import guarded, unreached, unreached_csv, unreached_page
 from broadcaster.store import reach as stored
 
 
@@ -55,3 +56,19 @@ def test_an_unknown_campaign_or_kind_is_refused_before_a_line_is_written(inst: I
         unreached(inst, 99)
     with pytest.raises(BadInput):
         unreached_csv(inst, campaign, "weather")
+
+
+def test_one_page_holds_so_many_and_goes_on_where_the_last_one_ended(inst: Installation, campaign: int) -> None:
+    first = unreached_page(inst, campaign, 0, 3)
+    assert [row["n"] for row in first] == [4, 7, 9]
+    assert [row["n"] for row in unreached_page(inst, campaign, 9, 3)] == [10]
+    assert unreached_page(inst, campaign, 10**30, 3) == []
+    assert first[1]["number"] == "138****2107"
+    with pytest.raises(NotFound):
+        unreached_page(inst, 10**20, 0, 3)
+
+
+def test_outcomes_come_with_their_reasons(inst: Installation, campaign: int) -> None:
+    assert reasons(inst, campaign) == {"failed": [("no-such-number", 1)]}
+    with pytest.raises(NotFound):
+        reasons(inst, 10**20)

@@ -151,7 +151,7 @@ def play(operator: Walker) -> None:
         page.get_by_role("link", name="MP3").first.click()
     assert download.value.path().stat().st_size > 10_000
     page.get_by_role("button", name="已播放").click()
-    page.get_by_text("已经播放").wait_for()
+    page.get_by_text("已播放 ✓").wait_for()
     operator.shot("11-played")
 
 

@@ -36,6 +36,8 @@ def test_checking_stores_nothing_and_storing_stores_it_once(signed_in: Callable[
     checked = check(author, GOOD)
     assert checked.status_code == 200
     assert phones(town) == before
+    assert 'href="/recipients?lang=ko"' in checked.text, "the address of a form cannot be opened again"
+    author.see("/recipients?lang=zh-CN")
     upload = upload_of(checked.text)
     stored = author.send("/recipients/store", {"upload": upload})
     assert "已导入" in stored.text

@@ -218,6 +218,50 @@ def test_places_are_picked_by_search_and_from_the_tree_without_script(signed_in:
     assert 'name="places"' not in dropped
 
 
+def test_an_empty_form_is_told_all_at_once_in_the_language_of_the_page(signed_in: SignIn) -> None:
+    author = signed_in("wang")
+    author.see("/campaigns/new?set=forest-fire-ban")
+    empty = {"template_set": "forest-fire-ban", "name": "", "mode": "", "channels": ["sms"]}
+    for do in ("preview", "submit"):
+        answer = author.send("/campaigns/new", {**empty, "do": do})
+        assert answer.status_code == 422
+        told = answer.text[answer.text.index('id="told"') : answer.text.index("</ul>", answer.text.index('id="told"'))]
+        for field in ("name", "mode", "fact-starts", "fact-ends", "audience"):
+            assert f'href="#{field}"' in told, (do, field)
+        assert re.search("[a-z]{4,} [a-z]{2,}", re.sub("<[^>]+>", " ", told)) is None, "no English in a Chinese page"
+
+
+def test_another_language_keeps_what_was_typed(signed_in: SignIn) -> None:
+    author = signed_in("wang")
+    author.see("/campaigns/new?set=fire-safety-reopening")
+    shown = author.send("/campaigns/new", {**FIELDS, "do": "preview"}).text
+    button = re.search(r'<button form="compose" name="do" value="(\w+)" formaction="([^"]+lang=ko)"', shown)
+    assert button
+    assert 'href="?lang=' not in shown
+    korean = author.send(button[2], {**FIELDS, "do": button[1]}).text
+    assert '<html lang="ko"' in korean
+    assert 'value="春节后开业检查"' in korean
+    assert 'id="preview-sms"' in korean, "nor is the preview lost"
+
+
+def test_the_approver_reads_the_planned_parts_of_somebody_real(signed_in: SignIn, town: Any) -> None:
+    with town.inst.store.write() as conn:
+        conn.exec_driver_sql("UPDATE recipient SET name = '买买提江·吐尔逊江·阿卜杜热合曼' WHERE name = '张3'")
+    number = submitted(signed_in("wang"))
+    read = signed_in("li").see(f"/campaigns/{number}")
+    with town.inst.store.read() as conn:
+        [total, least, most] = conn.exec_driver_sql(
+            "SELECT sum(d.parts), min(d.parts), max(d.parts) FROM delivery d JOIN wording w ON w.id = d.wording_id "
+            "WHERE w.channel = 'sms' AND w.languages = 'zh-CN'"
+        ).one()
+    assert least < most
+    assert f"每部 {least}–{most} 条，共 {total} 条" in read
+    assert "阿卜杜热合曼" in read
+    assert "张伟" not in read
+    texts = read[: read.index("channel-loudspeaker")]
+    assert texts.index("5 部手机") < texts.index("1 部手机"), "what most people get comes first"
+
+
 def test_an_exercise_is_marked_on_each_of_its_pages(signed_in: SignIn, town: Any) -> None:
     author = signed_in("wang")
     author.see("/campaigns/new?set=fire-safety-reopening")
@@ -244,7 +288,7 @@ def test_the_operator_plays_it_and_says_so(signed_in: SignIn, town: Any, working
     assert clip
     assert operator.client.get(clip[1]).headers["content-type"] == "audio/mpeg"
     assert operator.send(f"{here}/said", {"campaign": str(number), "word": "done"}).status_code == 303
-    assert "已经播放" in operator.see(here)
+    assert "已播放 ✓" in operator.see(here)
     assert counts(town.inst, number)["proofs"]["played"] == 1
     operator.see(f"/operator/devices/{town.korean_speaker_id}", 404)
 

@@ -33,13 +33,16 @@ FAMILIES: dict[str, list[str]] = {
     "channel_count.": list(CHANNELS),
     "channel_noun.": list(CHANNELS),
     "language.": list(LANGUAGES),
-    "cut.": ["channel", "place", "unit", "category", "language"],
+    "cut.": ["channel", "place", "unit", "category", "language", "outcome"],
+    "unreached.": ["name", "number", "place", "premises", "outcome", "reason"],
     "counts.no_": ["place", "unit"],
     "campaign.reason_": ["returned", "cancelled"],
     "follows.": ["correction", "update", "repeat"],
     "place_level.p": ["1", "2", "3", "4", "5"],
     "play.button_": ["loudspeaker", "billboard"],
     "play.done_": ["loudspeaker", "billboard"],
+    "play.failed_": ["loudspeaker", "billboard"],
+    "play.again_": ["loudspeaker", "billboard"],
     "status.": ["400", "401", "403", "404", "405", "409", "413", "415", "422", "500", "503"],
 }
 GUARDED = {"error.", "event."}  # pages ask whether there are words first; codes of errors are tested below

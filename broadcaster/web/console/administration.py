@@ -68,7 +68,9 @@ def off(request: Request, inst: Inst, who: Asks, login: str) -> Response:
 
 
 @router.get("/audit")
-def entries(request: Request, inst: Inst, who: Asks, before: Annotated[int | None, Query(ge=1, le=MOST_SEQ)] = None) -> Response:
+def entries(
+    request: Request, inst: Inst, who: Asks, before: Annotated[int | None, Query(ge=1, le=MOST_SEQ)] = None
+) -> Response:
     """Who did what, newest first."""
     check(who.user, "audit.see")
     return page(request, "audit.html", entries=audit.entries(inst, AUDIT_PAGE, before), verified=None)

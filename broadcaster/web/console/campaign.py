@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from broadcaster import people
 from broadcaster.compose import campaigns
@@ -15,7 +15,8 @@ from broadcaster.compose.review import ReviewLine, review
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, CampaignState, Mode, Refused
 from broadcaster.people import check, may
-from broadcaster.reach.counts import counts
+from broadcaster.reach.counts import counts, reasons
+from broadcaster.reach.unreached import unreached_csv, unreached_page
 from broadcaster.web.console.naming import act_words, place_names, title_of
 from broadcaster.web.errors import status_of
 from broadcaster.web.rendering import page, see, words_of
@@ -26,7 +27,8 @@ router = APIRouter()
 STILL = (CampaignState.FINISHED, CampaignState.CANCELLED, CampaignState.EXPIRED)
 BEFORE_SUBMIT = (CampaignState.DRAFT, CampaignState.RETURNED)
 EDITABLE = (*BEFORE_SUBMIT, CampaignState.SUBMITTED)
-CUTS = ("place", "unit", "category", "language")
+CUTS = ("place", "unit", "category", "language", "outcome")
+UNREACHED_PAGE = 50
 REFRESH_S = 3
 OPEN = 3  # wordings that a channel shows unfolded; of text messages it is one for each language
 
@@ -72,7 +74,9 @@ def show(request: Request, inst: Inst, who: Asks, campaign_id: int) -> Response:
 
 
 @router.get("/campaigns/{campaign_id}/counts")
-def live(request: Request, inst: Inst, who: Asks, campaign_id: int, by: str = CUTS[0]) -> Response:
+def live(  # noqa: PLR0913, PLR0917  two of them are the query
+    request: Request, inst: Inst, who: Asks, campaign_id: int, by: str = CUTS[0], after: int = 0
+) -> Response:
     """How it stands: numbers first."""
     check(who.user, "reach.see")
     campaign = campaigns.find(inst, campaign_id)
@@ -87,12 +91,28 @@ def live(request: Request, inst: Inst, who: Asks, campaign_id: int, by: str = CU
         counts=counts(inst, campaign_id, cut, with_reach=still),
         channels=[channels[kind] for kind in CHANNELS if kind in channels],
         by=cut,
+        reasons=reasons(inst, campaign_id) if cut == "outcome" else {},
+        unreached=unreached_page(inst, campaign_id, after, UNREACHED_PAGE + 1),
+        unreached_most=UNREACHED_PAGE,
+        after=after,
         cuts=CUTS,
         still=still,
         refresh=REFRESH_S,
         may_cancel=may(who.user, "campaign.cancel") and campaign.state not in STILL[1:],
         may_correct=may(who.user, "campaign.correct") and campaign.started_at is not None,
     )
+
+
+@router.get("/campaigns/{campaign_id}/unreached.csv")
+def unreached_file(inst: Inst, who: Asks, campaign_id: int) -> Response:
+    """Who was not reached, as a file for a spreadsheet."""
+    check(who.user, "reach.export")
+    headers = {
+        "content-disposition": f'attachment; filename="unreached-{campaign_id}.csv"',
+        "cache-control": "no-store",
+    }
+    lines = unreached_csv(inst, campaign_id)
+    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @router.post("/campaigns/{campaign_id}/submit")
@@ -162,8 +182,9 @@ def _shown(
         places=place_names(inst, campaign.selection.places),
         excluded=place_names(inst, campaign.selection.exclude_places),
         channels=channels,
-        act=act_words(words_of(request), {each.channel: each.deliveries for each in channels}),
+        act=act_words(words_of(request), {each.channel: each.deliveries for each in channels}, campaign.mode),
         events=campaigns.events(inst, campaign_id),
+        stopping="stop" in request.query_params,
         **_allowed(who, campaign),
     )
 

@@ -11,12 +11,13 @@ from starlette.responses import Response
 from broadcaster.compose import audiences, campaigns, places, recipients
 from broadcaster.compose.campaigns import Campaign
 from broadcaster.compose.templates import TemplateSet, load_set, template_sets
+from broadcaster.compose.whole import lacks
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, BroadcasterError, Level, Mode, PremisesCategory, Refused
 from broadcaster.people import check, places_of
 from broadcaster.store.places import PlaceRow
 from broadcaster.web.console import forms
-from broadcaster.web.console.findings import findings_of
+from broadcaster.web.console.findings import PARTICULAR, findings_of
 from broadcaster.web.console.forms import ComposeForm, asked_facts
 from broadcaster.web.console.naming import channels_of, place_names
 from broadcaster.web.errors import status_of
@@ -89,7 +90,7 @@ def _pressed(desk: Desk, form: FormData) -> Response:
             return _form(desk, shown, previews=previews)
         kept = _kept(desk, shown)
     except (BadInput, Refused) as error:
-        return _form(desk, shown, error=error)
+        return _form(desk, shown, error=error, lacking=() if do == "save" else _lacking(desk, shown))
     return see(f"/campaigns/{kept.id}") if do == "save" else _submitted(replace(desk, campaign=kept), kept)
 
 
@@ -99,8 +100,16 @@ def _submitted(desk: Desk, kept: Campaign) -> Response:
         campaigns.submit(desk.inst, desk.who.user, kept.id)
     except (BadInput, Refused) as error:
         shown = forms.of_campaign(kept, desk.templates, desk.inst.settings.timezone)
-        return _form(desk, shown, error=error)
+        return _form(desk, shown, error=error, lacking=_lacking(desk, shown))
     return see(f"/campaigns/{kept.id}")
+
+
+def _lacking(desk: Desk, shown: ComposeForm) -> Sequence[Mapping[str, object]]:
+    """What else there is to mend; nothing where the fields make no draft, which the error says already."""
+    try:
+        return lacks(desk.inst, shown.draft(desk.inst, desk.templates))
+    except BadInput:
+        return ()
 
 
 def _kept(desk: Desk, shown: ComposeForm) -> Campaign:
@@ -132,6 +141,7 @@ def _form(
     *,
     error: BadInput | Refused | None = None,
     previews: Sequence[Mapping[str, Any]] = (),
+    lacking: Sequence[Mapping[str, object]] = (),
 ) -> Response:
     inst = desk.inst
     return page(
@@ -154,7 +164,8 @@ def _form(
         above=_above(inst, shown.open),
         audience=_counted(inst, shown),
         previews=previews,
-        findings=findings_of(error, previews),
+        PARTICULAR=PARTICULAR,
+        findings=findings_of(error, previews, lacking),
         error=error,
     )
 

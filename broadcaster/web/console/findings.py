@@ -22,6 +22,19 @@ FIELDS: Mapping[str, str] = {
     "not-before": "not_before",
 }
 
+# Errors whose message names what no catalogue can: the character, the code. The others' words say all that there is to mend.
+PARTICULAR = frozenset(
+    {
+        "forbidden-character",
+        "group-unknown",
+        "not-in-encoding",
+        "picture",
+        "place-unknown",
+        "unknown-fact",
+        "unprintable",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FindingLine:
@@ -33,13 +46,21 @@ class FindingLine:
     channel: str = ""
     fact: str = ""
 
+    @property
+    def particular(self) -> bool:
+        """Whether the message says more than our words for its code do."""
+        return self.code in PARTICULAR
 
-def findings_of(error: BroadcasterError | None, previews: Sequence[Mapping[str, Any]]) -> list[FindingLine]:
-    """Everything that keeps the draft from going out, each named once."""
-    found: list[FindingLine] = []
+
+def findings_of(
+    error: BroadcasterError | None, previews: Sequence[Mapping[str, Any]], lacking: Sequence[Mapping[str, Any]] = ()
+) -> list[FindingLine]:
+    """Everything that keeps the draft from going out, each named once, in the order of the form."""
+    found = [_line(problem) for problem in lacking]
     if error is not None:
-        found += [_line(problem) for problem in getattr(error, "problems", ())] if isinstance(error, BadInput) else []
-        if not found:
+        problems = error.problems if isinstance(error, BadInput) else []
+        found += [_line(problem) for problem in problems]
+        if not problems and error.code not in {line.code for line in found}:
             found.append(FindingLine(error.code, error.message, _field(error.code)))
     for preview in previews:
         channel = str(preview.get("channel", ""))

@@ -1,4 +1,4 @@
-"""The first page: what is running now, what waits for approval, what was lately."""
+"""The first page: what is on air and what is being sent now, what waits for approval, what was lately."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from starlette.responses import Response
 from broadcaster import people
 from broadcaster.compose import campaigns
 from broadcaster.compose.campaigns import Campaign
+from broadcaster.deliver.on_air import on_air
 from broadcaster.installation import Installation
 from broadcaster.model import CampaignState
 from broadcaster.people import may
@@ -35,6 +36,7 @@ def home(request: Request, inst: Inst, who: Asks) -> Response:
         request,
         "home.html",
         names=people.names(inst),
+        on_air=[(_line(inst, campaigns.find(inst, each.campaign)), each) for each in on_air(inst)],
         running=[(_line(inst, each), counts(inst, each.id, with_reach=False)) for each in running],
         waiting=[(_line(inst, each), _may_approve(who, each)) for each in waiting],
         drafts=[_line(inst, each) for each in drafts],

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from broadcaster.compose import places
 from broadcaster.compose.templates import TemplateSet, load_set
 from broadcaster.installation import Installation
-from broadcaster.model import BadInput, NotFound
+from broadcaster.model import BadInput, Mode, NotFound
 from broadcaster.web.languages import Words
 from channels import CHANNELS
 
@@ -36,10 +36,13 @@ def place_name(inst: Installation, code: str) -> str:
     return " ".join(names[1:] if len(names) > 1 else names) or code
 
 
-def act_words(t: Words, deliveries: Mapping[str, int]) -> str:
-    """The act of the second person in words: to how many of what it goes."""
+def act_words(t: Words, deliveries: Mapping[str, int], mode: Mode) -> str:
+    """The act of the second person in words: to how many of what it goes, and whether it is the real thing."""
     counted = [t(f"channel_count.{kind}", n=t.number(n)) for kind, n in deliveries.items() if n]
-    return t("act.send", to=t("act.and").join(counted)) if counted else ""
+    if not counted:
+        return ""
+    to = t("act.and").join(counted)
+    return t("act.exercise", to=to) if mode is Mode.EXERCISE else t("act.send", to=to)
 
 
 def channels_of(templates: TemplateSet) -> list[str]:
