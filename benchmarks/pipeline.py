@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,38 +20,39 @@ from broadcaster.cli.demo_home import furnish
 from broadcaster.compose import campaigns
 from broadcaster.deliver.fanout import fan_out
 from broadcaster.deliver.runner import topics_of
-from broadcaster.deliver.worker import Sent, Window, Worker
+from broadcaster.deliver.sending import Sender, Sent, Window
+from broadcaster.deliver.worker import Worker
 from broadcaster.installation import Installation, initialise
 from broadcaster.people import find_user
 from broadcaster.store import delivering
 from broadcaster.store.clock import now_ms
 from broadcaster.store.counters import counting
 from broadcaster.store.recording import Held, record_accepted
-from channels.base import ACCEPTED, Message
+from channels.base import ACCEPTED, Answer, Message
 
 
-class TimedWorker(Worker):
-    """A worker that notes how long it opens addresses and fills wordings, and how long the channel takes."""
+class TimedSender(Sender):
+    """Notes how long it opens addresses and fills wordings, and how long the channel takes."""
 
     filling = sending = 0.0
 
-    def _messages(self, window: Window) -> list[Message]:
+    def _messages(self, window: Window) -> list[Message | Answer]:
         begun = time.perf_counter()
         made = super()._messages(window)
         self.filling += time.perf_counter() - begun
         return made
 
-    def _send(self, chunk: delivering.ChunkRow, window: Window) -> Sent:
+    def send(self, chunk: delivering.ChunkRow, window: Window, stop: Event) -> Sent:
         begun, before = time.perf_counter(), self.filling
-        sent = super()._send(chunk, window)
+        sent = super().send(chunk, window, stop)
         self.sending += time.perf_counter() - begun - (self.filling - before)
         return sent
 
 
-class SilentWorker(Worker):
+class SilentSender(Sender):
     """Claims and outcomes alone: no address is opened, no text made, nothing sent."""
 
-    def _send(self, chunk: delivering.ChunkRow, window: Window) -> Sent:  # noqa: ARG002
+    def send(self, chunk: delivering.ChunkRow, window: Window, stop: Event) -> Sent:  # noqa: ARG002
         return Sent(window, [ACCEPTED] * len(window.rows), "none")
 
 
@@ -69,12 +69,13 @@ def prepared(folder: Path, phones: int, **settings: Any) -> tuple[Installation, 
     return inst, int(submitted.planned or 0), took
 
 
-def carry_out(inst: Installation, make: Callable[..., Worker]) -> tuple[float, list[Worker]]:
-    """Seconds until one process, one thread, has counted everything; the workers that did it."""
+def carry_out(inst: Installation, make: type[Sender]) -> tuple[float, list[Sender]]:
+    """Seconds until one process, one thread, has counted everything; the senders that did it."""
     bus = open_bus(inst)
-    workers = [make(inst, bus, topics_of(group), group) for group in ("sms", "social")]
-    for worker in workers:
-        worker._stop = Event()
+    workers = [Worker(inst, bus, topics_of(group), group) for group in ("sms", "social")]
+    senders = [make(inst) for _ in workers]
+    for worker, sender in zip(workers, senders, strict=True):
+        worker._sender = sender
     begun = time.perf_counter()
     while True:
         moved = fan_out(inst, bus)
@@ -82,7 +83,7 @@ def carry_out(inst: Installation, make: Callable[..., Worker]) -> tuple[float, l
             while worker.step():
                 moved += 1
         if not moved:
-            return time.perf_counter() - begun, workers
+            return time.perf_counter() - begun, senders
 
 
 def one_by_one(inst: Installation, most: int) -> float:
@@ -118,9 +119,9 @@ def stages(phones: int) -> dict[str, float]:
     """Deliveries a second of one process, and the shares of its time."""
     with tempfile.TemporaryDirectory() as folder:
         inst, planned, submit = prepared(Path(folder), phones)
-        took, workers = carry_out(inst, TimedWorker)
-        filling = sum(w.filling for w in workers if isinstance(w, TimedWorker))
-        sending = sum(w.sending for w in workers if isinstance(w, TimedWorker))
+        took, senders = carry_out(inst, TimedSender)
+        filling = sum(s.filling for s in senders if isinstance(s, TimedSender))
+        sending = sum(s.sending for s in senders if isinstance(s, TimedSender))
         inst.close()
     return {
         "rate": planned / took,
@@ -135,7 +136,7 @@ def claims_alone(phones: int) -> float:
     """Deliveries a second of claims and outcomes by windows of 100."""
     with tempfile.TemporaryDirectory() as folder:
         inst, planned, _ = prepared(Path(folder), phones)
-        took, _ = carry_out(inst, SilentWorker)
+        took, _ = carry_out(inst, SilentSender)
         inst.close()
     return planned / took
 
