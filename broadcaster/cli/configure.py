@@ -1,11 +1,14 @@
 """Setting up and describing an installation: init, config show, openapi."""
 
+from pathlib import Path
+
 import typer
 
-from broadcaster.cli.session import ACTOR, Home, Json, made, opened, settings_for
+from broadcaster.cli.session import ACTOR, Home, Json, made, settings_for
 from broadcaster.cli.show import answer, emit, say, table
 
 ADMINISTRATOR = "administrator"
+NOWHERE = {"database_url": "", "bus_url": "local:"}  # whatever the machine is set to
 config = typer.Typer(help="The settings in force.", no_args_is_help=True)
 
 
@@ -61,9 +64,11 @@ def config_show(as_json: Json = False, home: Home = None) -> None:
     table(columns, [[row[name] for name in columns] for row in rows], title="Settings")
 
 
-def openapi(home: Home = None) -> None:
-    """The OpenAPI document of /api/v1."""
+def openapi() -> None:
+    """The OpenAPI document of /api/v1. Needs no home folder: it is the same for every installation."""
+    from tempfile import TemporaryDirectory
+
     from broadcaster.web.app import create_app
 
-    with opened(home) as inst:
+    with TemporaryDirectory(prefix="broadcaster-") as folder, made(Path(folder), **NOWHERE) as inst:
         emit(create_app(inst).openapi())

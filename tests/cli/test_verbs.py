@@ -106,8 +106,13 @@ def test_doctor_is_content_with_a_fresh_home_and_names_what_is_not_fine(call: Ca
     assert [check["name"] for check in open_to_all["checks"] if not check["ok"]] == ["keys"]
 
 
-def test_openapi_is_one_document_of_the_api(ready: Call) -> None:
-    ended = ready("openapi")
+def test_openapi_is_one_document_of_the_api_and_needs_no_home(call: Call, tmp_path: Path) -> None:
+    ended = call(
+        "openapi",
+        BROADCASTER_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+        BROADCASTER_BUS_URL="kafka://127.0.0.1:1",
+    )
+    assert not (tmp_path / "home").exists()
     assert ended.code == 0, ended.err
     assert ended.json["openapi"].startswith("3.")
     assert any(path.startswith("/api/v1/") for path in ended.json["paths"])
