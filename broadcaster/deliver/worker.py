@@ -116,7 +116,8 @@ class Worker:
 
     def _bury(self, record: Record, error: str) -> None:
         log.warning("record_buried", error=error, topic=record.topic, position=record.position)
-        where = f"{record.topic}/{record.position}"
+        # Without the member that took it: one that another member finds again after a kill is buried once.
+        where = f"{record.topic}/{record.position.partition('|')[2] or record.position}"
         self.inst.store.transact(lambda conn: bury(conn, where, error, record.value, now_ms(conn)))
 
     def chunk(self, chunk: ChunkRow) -> None:

@@ -223,6 +223,13 @@ def conserved(product: Product, campaign: int, planned: int) -> str | None:
     return None if total == planned else f"sum {total} planned {planned}"
 
 
+def wait_for_garbage(product: Product, garbage: int) -> None:
+    """The campaign may be over before the workers have come to what was thrown among its records."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until and product.rows("SELECT count(*) FROM dead_letter")[0][0] < garbage:
+        time.sleep(0.2)
+
+
 def torment(product: Product, campaign: int, options: argparse.Namespace) -> tuple[int, int, list[str]]:
     """Kills random workers until the wanted number, then lets them finish. Returns kills, looks, findings of L1/L5."""
     dice = random.Random(options.seed)
@@ -256,6 +263,7 @@ def torment(product: Product, campaign: int, options: argparse.Namespace) -> tup
                 broker_kills += 1
                 if options.stir:
                     options.garbage += stir(product.broker, f"broadcaster.live.deliveries.sms.{options.category}")
+        wait_for_garbage(product, options.garbage)
     finally:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)

@@ -342,3 +342,12 @@ def test_a_record_with_a_strange_signature_is_buried(plan: Any, inst: Installati
     planned.worker()._carry_out(Record(topic, "1", b"{}", {"hmac": "é"}, "7"))
     with inst.store.read() as conn:
         assert conn.execute(text("SELECT error FROM dead_letter")).scalar() == "record-forged"
+
+
+def test_a_poison_record_found_by_a_second_member_is_buried_once(plan: Any, inst: Installation) -> None:
+    planned = plan(1)
+    topic = "broadcaster.live.deliveries.sms.notice"
+    for who in ("a.sms", "b.sms"):
+        planned.worker()._bury(Record(topic, "1", b"\xff", {}, f"{who}|{topic}|0|17"), "record-forged")
+    with inst.store.read() as conn:
+        assert conn.execute(text("SELECT source FROM dead_letter")).all() == [(f"{topic}/{topic}|0|17",)]
