@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from broadcaster.bus.local import LocalBus
+from broadcaster.deliver import sending
 from broadcaster.deliver import worker as worker_module
 from broadcaster.deliver.fanout import fan_out
 from broadcaster.deliver.runner import topics_of
@@ -20,6 +21,7 @@ from broadcaster.installation import Installation
 from broadcaster.keys import fingerprint
 from broadcaster.store import schema
 from broadcaster.store.clock import now_ms
+from channels.base import Answer, ChannelSettings, Message
 
 CLIP = {
     "mp3": {"sha256": "ab" * 32, "bytes": 1234, "type": "audio/mpeg"},
@@ -214,3 +216,35 @@ def daytime(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ledger_path(inst: Installation) -> Path:
     return inst.settings.spool_file
+
+
+class Scripted:
+    """A channel that answers as the test says, and keeps what it was given."""
+
+    def __init__(self, answers: Callable[[int], Answer]) -> None:
+        self.settings = ChannelSettings(provider="scripted")
+        self.given: list[Message] = []
+        self.answers = answers
+
+    @property
+    def numbers(self) -> list[int]:
+        return [int(message.delivery.split("-")[1]) for message in self.given]
+
+    def send(self, messages: list[Message]) -> list[Answer]:
+        self.given.extend(messages)
+        return [self.answers(n) for n in self.numbers[len(self.given) - len(messages) :]]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Answer]], Scripted]:
+    """scripted(lambda n: answer): every push channel of the test answers so for delivery n."""
+
+    def use(answers: Callable[[int], Answer]) -> Scripted:
+        channel = Scripted(answers)
+        monkeypatch.setattr(sending, "outlet", lambda inst, mode, kind: channel)
+        return channel
+
+    return use

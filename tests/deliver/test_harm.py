@@ -1,6 +1,5 @@
 """What once could harm: doubts forgotten, one bad row that stopped the rest, a provider that reaches nobody, modes that met."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,35 +21,10 @@ from broadcaster.model import BadInput
 from broadcaster.store import receipts
 from broadcaster.store.plan import may_have_it
 from broadcaster.store.receipts import Receipt
-from channels.base import ACCEPTED, Answer, AnswerWord, ChannelError, ChannelSettings
+from channels.base import ACCEPTED, Answer, AnswerWord, ChannelError
 
 LOST = Answer(AnswerWord.UNCERTAIN, reason="reply-lost")
 WRONG_PASSWORD = Answer(AnswerWord.CONFIG_ERROR, reason="password")
-
-
-class Scripted:
-    def __init__(self, answers: Callable[[int], Answer]) -> None:
-        self.settings = ChannelSettings(provider="scripted")
-        self.given: list[int] = []
-        self.answers = answers
-
-    def send(self, messages: list[Any]) -> list[Answer]:
-        numbers = [int(m.delivery.split("-")[1]) for m in messages]
-        self.given.extend(numbers)
-        return [self.answers(n) for n in numbers]
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Answer]], Scripted]:
-    def use(answers: Callable[[int], Answer]) -> Scripted:
-        channel = Scripted(answers)
-        monkeypatch.setattr(sending, "outlet", lambda inst, mode, kind: channel)
-        return channel
-
-    return use
 
 
 def _leases_run_out(inst: Installation) -> None:
@@ -78,7 +52,7 @@ def test_an_answer_that_comes_after_its_lease_is_taken_and_nobody_is_told_twice(
 
     channel = scripted(answer)
     planned.carry_out()
-    assert sorted(channel.given) == list(range(1, 9))
+    assert sorted(channel.numbers) == list(range(1, 9))
     assert planned.outcomes() == planned.counters() == {"accepted": 8}
 
 

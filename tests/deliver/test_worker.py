@@ -1,7 +1,6 @@
 """What a worker makes of a chunk."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,33 +15,7 @@ from broadcaster.deliver.feeds import FeedServer
 from broadcaster.deliver.pace import Circuit
 from broadcaster.deliver.sweep import sweep
 from broadcaster.installation import Installation
-from channels.base import ACCEPTED, Answer, AnswerWord, ChannelSettings
-
-
-class Scripted:
-    """A channel that answers as the test says, and keeps what it was given."""
-
-    def __init__(self, answers: Callable[[int], Answer]) -> None:
-        self.settings = ChannelSettings(provider="scripted")
-        self.given: list[Any] = []
-        self._answers = answers
-
-    def send(self, messages: list[Any]) -> list[Answer]:
-        self.given.extend(messages)
-        return [self._answers(int(m.delivery.split("-")[1])) for m in messages]
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Answer]], Scripted]:
-    def use(answers: Callable[[int], Answer]) -> Scripted:
-        channel = Scripted(answers)
-        monkeypatch.setattr(sending, "outlet", lambda inst, mode, kind: channel)
-        return channel
-
-    return use
+from channels.base import ACCEPTED, Answer, AnswerWord
 
 
 def test_every_delivery_is_accepted_once_and_stands_in_the_spool(plan: Any) -> None:
