@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from broadcaster import audit
+from broadcaster.compose import plan_writing
 from broadcaster.compose.drafts import NAME_MOST, Campaign, Draft, campaign_of, columns, draft_from
 from broadcaster.compose.moves import found, held, move, subject
 from broadcaster.compose.previews import preview
@@ -22,7 +23,6 @@ from broadcaster.model import BadInput, CampaignState, Category, NotFound, Refus
 from broadcaster.people import User, check
 from broadcaster.store import campaigns as stored
 from broadcaster.store import feeds
-from broadcaster.store import plan as stored_plan
 from broadcaster.store.clock import now_ms, rfc3339
 
 __all__ = [
@@ -84,13 +84,15 @@ def edit(inst: Installation, user: User, campaign_id: int, draft: Draft, version
         _may_edit(campaign, draft, version)
         if campaign.state is not CampaignState.DRAFT:
             move(conn, campaign, CampaignState.DRAFT)
-        _void(conn, campaign_id)
+        epoch = plan_writing.void(conn, campaign_id)
         category = templates.category if campaign.follows_id is None else campaign.category
         new = {**columns(draft), "category": category, "editor_id": user.id, "version": version + 1}
         stored.change(conn, campaign_id, **new)
         detail = {"version": version + 1, "before": campaign.state, "digest": campaign.sealed_digest}
         audit.record(conn, user.login, "campaign.edit", subject(campaign_id), detail)
-        return found(conn, campaign_id)
+        edited = found(conn, campaign_id)
+    plan_writing.clear(inst, campaign_id, epoch)
+    return edited
 
 
 def _may_edit(campaign: Campaign, draft: Draft, version: int) -> None:
@@ -104,12 +106,6 @@ def _may_edit(campaign: Campaign, draft: Draft, version: int) -> None:
         raise Refused(
             "correction-mode", f"it follows a campaign of mode {campaign.mode}, and goes to those who got that one"
         )
-
-
-def _void(conn: Connection, campaign_id: int) -> None:
-    stored_plan.void(conn, campaign_id)
-    gone = ("sealed_digest", "planned", "parts", "cost", "submitted_at")
-    stored.change(conn, campaign_id, **dict.fromkeys(gone))
 
 
 def return_(inst: Installation, user: User, campaign_id: int, reason: str) -> Campaign:
@@ -139,7 +135,10 @@ def cancel(inst: Installation, user: User, campaign_id: int, reason: str) -> Cam
         withdrawn = feeds.withdraw(conn, campaign_id, now)
         detail = {"reason": why, "before": campaign.state, "feeds": withdrawn}
         audit.record(conn, user.login, "campaign.cancel", subject(campaign_id), detail)
-        return found(conn, campaign_id)
+        stopped = found(conn, campaign_id)
+    if stopped.planned is None:  # no chunk by which the sweep would find what a killed submit left
+        plan_writing.clear(inst, campaign_id, stopped.epoch)
+    return stopped
 
 
 def _reason(reason: str) -> str:

@@ -1,7 +1,7 @@
 """Audience and wordings become deliveries: counted, numbered from 1, priced, sealed, before anybody approves.
 
-Two steps, so that the database is locked for other work only while rows are written: `gather` and `fill` read and reckon,
-`store` writes all of it inside the caller's one transaction. Half a plan can therefore never be sent.
+`gather` and `fill` read and reckon, so that the database is locked for other work only while rows are written; `plan_writing`
+writes them.
 """
 
 import base64
@@ -29,6 +29,8 @@ from channels.sms.segments import SlotMeter
 ORDER = {"sms": 0, "loudspeaker": 1, "billboard": 2, "social": 3}
 TOKEN = 16  # characters, 96 random bits: not guessable by a provider who sees the others
 
+WordingIds = Mapping[Key, int]
+Cuts = Mapping[Cut, int]
 Progress = Callable[[int, int], None]  # deliveries written, deliveries planned
 Person = tuple[int, int | None, str | None, str | None, bytes]  # recipient, premises, name, premises name, address key
 
@@ -202,27 +204,25 @@ def _lines(groups: Iterable[Group], wordings: Mapping[Key, Written]) -> Iterator
     )
 
 
-def store(
-    conn: Connection, plan: Plan, campaign: tuple[int, str, int], chunk_size: int, progress: Progress | None = None
-) -> None:
-    """Writes wordings, cuts, deliveries, counters and chunks. campaign = (id, lane, expires ms)."""
-    campaign_id = campaign[0]
+def add_head(conn: Connection, campaign_id: int, plan: Plan) -> tuple[WordingIds, Cuts]:
+    """Writes the wordings and cuts that the deliveries refer to; their ids."""
     wording_ids = {
         key: stored_wordings.add(conn, campaign_id, one.wording, one.size.as_json())
         for key, one in plan.wordings.items()
     }
     cuts = list(dict.fromkeys(group.cut for group in plan.groups))
-    cut_ids = dict(zip(cuts, stored.add_cuts(conn, campaign_id, cuts), strict=True))
-    done = 0
-    for written in stored.add_deliveries(conn, campaign_id, _rows(plan, wording_ids, cut_ids)):
-        done += written
-        if progress:
-            progress(done, plan.planned)
-    stored.add_waiting(conn, campaign_id, _counted(plan.groups, cut_ids).items())
-    stored.add_chunks(conn, campaign, list(chunks(campaign_id, plan, chunk_size)))
+    return wording_ids, dict(zip(cuts, stored.add_cuts(conn, campaign_id, cuts), strict=True))
 
 
-def _rows(plan: Plan, wording_ids: Mapping[Key, int], cut_ids: Mapping[Cut, int]) -> Iterator[stored.Row]:
+def add_end(conn: Connection, plan: Plan, cut_ids: Cuts, campaign: tuple[int, str, int], chunk_size: int) -> None:
+    """Writes counters and chunks, by which the deliveries can be seen. campaign = (id, lane, expires ms)."""
+    stored.add_waiting(conn, campaign[0], _counted(plan.groups, cut_ids).items())
+    stored.add_chunks(conn, campaign, list(chunks(campaign[0], plan, chunk_size)))
+    stored.tell_planner(conn)
+
+
+def rows_of(plan: Plan, wording_ids: WordingIds, cut_ids: Cuts) -> Iterator[stored.Row]:
+    """The deliveries in order of n, each with a fresh token."""
     tokens = _tokens(plan.planned)
     return chain.from_iterable(
         zip(
@@ -247,7 +247,7 @@ def _tokens(n: int) -> Iterator[str]:
     return (drawn[at : at + TOKEN] for at in range(0, n * TOKEN, TOKEN))
 
 
-def _counted(groups: Iterable[Group], cut_ids: Mapping[Cut, int]) -> dict[int, int]:
+def _counted(groups: Iterable[Group], cut_ids: Cuts) -> dict[int, int]:
     counted: dict[int, int] = {}
     for group in groups:
         cut = cut_ids[group.cut]

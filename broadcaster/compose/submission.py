@@ -15,12 +15,13 @@ from sqlalchemy import Connection
 from audio.files import sha256
 from broadcaster import audit
 from broadcaster.compose import plan as planning
-from broadcaster.compose import timing
+from broadcaster.compose import plan_writing, timing
 from broadcaster.compose.audiences import require_known
 from broadcaster.compose.drafts import Campaign
 from broadcaster.compose.moves import found, held, move, require, subject
 from broadcaster.compose.places import unit_of_places
 from broadcaster.compose.plan import Plan, Progress
+from broadcaster.compose.plan_writing import Begun
 from broadcaster.compose.seal import Line, deliveries_digest, sealed_digest, wording_digest
 from broadcaster.compose.templates import FactValue, TemplateSet, load_set
 from broadcaster.compose.wording import About, Writer, spoken_and_sealed, written
@@ -41,10 +42,11 @@ STILL_SENDING = (CampaignState.APPROVED, CampaignState.RUNNING)
 def submit(inst: Installation, user: User, campaign_id: int, progress: Progress | None = None) -> Campaign:
     """Renders, measures, speaks, plans and seals a draft, and asks for its approval.
 
-    Everything that takes time happens before the write transaction, which then holds the lock only while rows are written;
-    a killed submit leaves the draft as it was. `progress` is told (deliveries written, planned). Raises Refused: not the
-    author's or last editor's, not in a state to submit, changed meanwhile, promotion outside its hours; BadInput: empty
-    audience, missing facts, wordings that do not fit, times that are past.
+    Everything that takes time happens before rows are written, and those are written in portions between which others have
+    their turn; what breaks off leaves a draft without a plan, a killed process rows that nobody sees (`plan_writing`).
+    `progress` is told (deliveries written, planned). Raises Refused: not the author's or last editor's, not in a state to
+    submit, changed meanwhile, promotion outside its hours; BadInput: empty audience, missing facts, wordings that do not fit,
+    times that are past.
     """
     with inst.store.read() as conn:
         campaign, now = found(conn, campaign_id), now_ms(conn)
@@ -52,19 +54,24 @@ def submit(inst: Installation, user: User, campaign_id: int, progress: Progress 
     templates = templates_of(inst, campaign)
     times = times_of(inst, templates, campaign, now)
     plan = _planned(inst, user, campaign, templates)
-    with inst.store.write() as conn:
-        if held(conn, campaign_id) != campaign:
-            raise Refused(
-                "campaign-changed", f"campaign {campaign_id} was changed while it was submitted: submit it again"
-            )
-        move(conn, campaign, CampaignState.SUBMITTED)
-        stored_plan.void(conn, campaign_id)
-        planning.store(conn, plan, (campaign_id, campaign.category, times[1]), inst.settings.chunk_size, progress)
-        _seal(conn, campaign, plan, times, now_ms(conn))
-        sealed = found(conn, campaign_id)
-        detail = {"digest": sealed.sealed_digest, "planned": plan.planned, "cost": plan.cost, "mode": campaign.mode}
-        audit.record(conn, user.login, "campaign.submit", subject(campaign_id), detail)
-    return sealed
+    with plan_writing.begin(inst, campaign, plan) as begun:
+        plan_writing.write(
+            inst, begun, plan, lambda conn: _finish(conn, (inst, user), campaign, (begun, plan, times)), progress
+        )
+    with inst.store.read() as conn:
+        return found(conn, campaign_id)
+
+
+def _finish(
+    conn: Connection, who: tuple[Installation, User], campaign: Campaign, what: tuple[Begun, Plan, tuple[int, int]]
+) -> None:
+    """With the last portion of its deliveries the campaign is submitted: its chunks and counters are there, and its seal."""
+    (inst, user), (begun, plan, times) = who, what
+    move(conn, campaign, CampaignState.SUBMITTED)
+    planning.add_end(conn, plan, begun.cuts, (campaign.id, campaign.category, times[1]), inst.settings.chunk_size)
+    sealed = _seal(conn, campaign, plan, times, now_ms(conn))
+    detail = {"digest": sealed, "planned": plan.planned, "cost": plan.cost, "mode": campaign.mode}
+    audit.record(conn, user.login, "campaign.submit", subject(campaign.id), detail)
 
 
 def _may_submit(user: User, campaign: Campaign) -> None:
@@ -150,21 +157,22 @@ def _people(conn: Connection, campaign: Campaign) -> Iterable[Selected]:
     return stored_plan.may_have_it(conn, before.id, campaign.channels)
 
 
-def _seal(conn: Connection, campaign: Campaign, plan: Plan, times: tuple[int, int], now: int) -> None:
+def _seal(conn: Connection, campaign: Campaign, plan: Plan, times: tuple[int, int], now: int) -> str:
     words = [one.wording.digest for one in plan.wordings.values()]
-    head = _head(campaign, times)
+    sealed = sealed_digest(_head(campaign, times), words, plan.deliveries, plan.planned)
     stored.change(
         conn,
         campaign.id,
         not_before_at=times[0],
         expires_at=times[1],
-        sealed_digest=sealed_digest(head, words, plan.deliveries, plan.planned),
+        sealed_digest=sealed,
         planned=plan.planned,
         parts=plan.parts,
         cost=plan.cost,
         submitted_at=now,
         reason=None,
     )
+    return sealed
 
 
 def _head(campaign: Campaign, times: tuple[int, int]) -> Mapping[str, object]:

@@ -1,7 +1,7 @@
 """The plan's rows: deliveries, cuts, chunks and counters of one campaign, written in bulk and read back for the seal."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -18,7 +18,8 @@ Row = tuple[int, int, str, int | None, int, int, str | None, int, str]
 
 _COLUMNS = "n, recipient_id, channel, premises_id, wording_id, cut_id, slots, parts, token"
 BLOCK = 50  # rows of one INSERT
-PORTION = 20_000  # rows in the driver's hands at once
+PORTION = 20_000  # rows of one transaction: SQLite's writers wait 0.1 s for it
+_FIRST = "SELECT n FROM delivery WHERE campaign_id = ? ORDER BY n LIMIT 1"
 
 # The columns of Selected.
 _SELECTED = (
@@ -40,9 +41,19 @@ class Portion(NamedTuple):
 
 
 def void(conn: Connection, campaign_id: int) -> None:
-    """Removes a plan that was never released. Raises nothing where there is none."""
-    for table in ("delivery", "chunk", "counter", "cut", "wording"):
+    """Takes from a plan that was never released all by which it can be seen; its deliveries are left to `remove_portion`."""
+    for table in ("chunk", "counter", "cut", "wording"):
         run(conn, f"DELETE FROM {table} WHERE campaign_id = ?", campaign_id)
+
+
+def remove_portion(conn: Connection, campaign_id: int) -> bool:
+    """Removes the first deliveries of a plan that was voided. False where none is left."""
+    first = run(conn, _FIRST, campaign_id).scalar()
+    if first is None:
+        return False
+    last = int(first) + PORTION - 1
+    run(conn, "DELETE FROM delivery WHERE campaign_id = ? AND n BETWEEN ? AND ?", campaign_id, first, last)
+    return run(conn, _FIRST, campaign_id).scalar() is not None
 
 
 def add_cuts(conn: Connection, campaign_id: int, cuts: Sequence[Cut]) -> list[int]:
@@ -54,30 +65,25 @@ def add_cuts(conn: Connection, campaign_id: int, cuts: Sequence[Cut]) -> list[in
     return [int(run(conn, statement, campaign_id, *cut).scalar_one()) for cut in cuts]
 
 
-def add_deliveries(conn: Connection, campaign_id: int, rows: Iterator[Row]) -> Iterator[int]:
-    """Writes deliveries of a campaign, all `waiting`; after each portion yields how many it held.
+def add_deliveries(conn: Connection, campaign_id: int, portion: Sequence[Row]) -> None:
+    """Writes deliveries of a campaign, all `waiting`; PORTION of them at most, for the memory of it.
 
     PostgreSQL takes them by COPY. SQLite: fifty rows a statement, 0.43 s for 212,860 where one by one took 0.72 s.
     """
     if conn.dialect.name == "postgresql":
-        yield from _copied(conn, campaign_id, rows)
+        values = ((campaign_id, "waiting", *row) for row in portion)
+        copy_rows(conn, "delivery", f"campaign_id, outcome, {_COLUMNS}", values)
         return
-    while portion := list(islice(rows, PORTION)):
-        whole = len(portion) // BLOCK * BLOCK
-        blocks = [tuple(chain.from_iterable(portion[at : at + BLOCK])) for at in range(0, whole, BLOCK)]
-        run_many(conn, _insert(campaign_id, BLOCK), blocks)
-        run_many(conn, _insert(campaign_id, 1), portion[whole:])
-        yield len(portion)
+    whole = len(portion) // BLOCK * BLOCK
+    blocks = [tuple(chain.from_iterable(portion[at : at + BLOCK])) for at in range(0, whole, BLOCK)]
+    run_many(conn, _insert(campaign_id, BLOCK), blocks)
+    run_many(conn, _insert(campaign_id, 1), portion[whole:])
 
 
-def _copied(conn: Connection, campaign_id: int, rows: Iterator[Row]) -> Iterator[int]:
-    while portion := list(islice(rows, PORTION)):
-        copy_rows(
-            conn, "delivery", f"campaign_id, outcome, {_COLUMNS}", ((campaign_id, "waiting", *row) for row in portion)
-        )
-        yield len(portion)
-    # The planner knows nothing of rows that came just now, and would walk the whole table for every window.
-    run(conn, "ANALYZE delivery")
+def tell_planner(conn: Connection) -> None:
+    """PostgreSQL's planner knows nothing of rows that came just now, and would walk the whole table for every window."""
+    if conn.dialect.name == "postgresql":
+        run(conn, "ANALYZE delivery")
 
 
 def _insert(campaign_id: int, rows: int) -> str:

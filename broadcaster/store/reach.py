@@ -71,14 +71,15 @@ def counters_and_rows(conn: Connection, campaign_id: int) -> Sequence[Any]:
     """Rows of source ('counter' | 'rows'), cut_id, word, proof, n.
 
     One statement, so that both halves are of one moment on PostgreSQL too. `rows` carry the outcome as word and the proof
-    bits beside it; `counter` rows carry proof 0.
+    bits beside it; `counter` rows carry proof 0. What is written of a plan that is not submitted yet does not count.
     """
     statement = """
         SELECT 'counter' AS source, cut_id, word, 0 AS proof, sum(n) AS n
         FROM counter WHERE campaign_id = :c GROUP BY cut_id, word
         UNION ALL
         SELECT 'rows', cut_id, outcome, proof, count(*)
-        FROM delivery WHERE campaign_id = :c GROUP BY cut_id, outcome, proof"""
+        FROM delivery WHERE campaign_id = :c AND EXISTS (SELECT 1 FROM campaign WHERE id = :c AND planned IS NOT NULL)
+        GROUP BY cut_id, outcome, proof"""
     return conn.execute(text(statement), {"c": campaign_id}).all()
 
 

@@ -64,6 +64,12 @@ def audiences(draw: Any) -> list[Selected]:
     return found
 
 
+def removed(conn: Connection) -> None:
+    stored.void(conn, 1)
+    while stored.remove_portion(conn, 1):
+        pass
+
+
 @dataclass
 class Bench:
     """An installation whose recipients have the keys that `audiences` gives them; one campaign that is planned again and again."""
@@ -81,8 +87,10 @@ class Bench:
 
     def stored(self, plan: Plan, chunk_size: int = 2000) -> None:
         with self.inst.store.write() as conn:
-            stored.void(conn, 1)
-            planning.store(conn, plan, (1, "notice", LIFE), chunk_size)
+            removed(conn)
+            wordings, cuts = planning.add_head(conn, 1, plan)
+            stored.add_deliveries(conn, 1, list(planning.rows_of(plan, wordings, cuts)))
+            planning.add_end(conn, plan, cuts, (1, "notice", LIFE), chunk_size)
             conn.execute(text("UPDATE campaign SET planned = :n"), {"n": plan.planned})
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
@@ -264,7 +272,7 @@ def test_a_name_with_any_character_comes_back_as_it_was(bench: Bench) -> None:
 def test_a_plan_is_removed_whole(bench: Bench) -> None:
     bench.stored(bench.plan([person(1, "张")]))
     with bench.inst.store.write() as conn:
-        stored.void(conn, 1)
+        removed(conn)
     for table in ("delivery", "chunk", "counter", "cut", "wording"):
         assert bench.rows(f"SELECT count(*) FROM {table}") == [(0,)]
 

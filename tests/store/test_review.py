@@ -21,8 +21,8 @@ PLANNED = [
 
 def test_shares_name_the_first_delivery_with_the_most_parts(inst: Installation) -> None:
     with inst.store.write() as conn:
-        rows = ((n, n, "sms", None, wording, 1, slots, parts, f"t{n}") for n, wording, slots, parts in PLANNED)
-        assert list(stored_plan.add_deliveries(conn, 4, rows)) == [5]
+        rows = [(n, n, "sms", None, wording, 1, slots, parts, f"t{n}") for n, wording, slots, parts in PLANNED]
+        stored_plan.add_deliveries(conn, 4, rows)
         assert stored.shares(conn, 4) == {7: stored.Share(4, 9, 1, 3, 2), 8: stored.Share(1, 1, 1, 1, 5)}
         assert stored.own_values(conn, 4, 2) == ["欧阳春华"]
         assert stored.own_values(conn, 4, 5) == []
