@@ -1,7 +1,7 @@
 """A small town of recipients, users and template sets, in which a whole campaign can be made."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -165,19 +165,32 @@ def fast_clip(parts: Any, folder: Path, *, chime: bool, repeat: int, engines: An
 
 
 @pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    """The town; its clips are made without a voice."""
+def town_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Town]]:
+    """`town_at(url)`: the town on a database, "" = its own SQLite file; its clips are made without a voice."""
     monkeypatch.setattr(wording, "make_clip", fast_clip)
     _write_sets(tmp_path / "sets")
-    inst = initialise(home=tmp_path / "home", templates=tmp_path / "sets")
-    with inst.store.write() as conn:
-        places.put_places(conn, TREE)
-        places.put_unit(conn, "22", "总队", None, ["22"])
-        for code, name in (("2201", "长春支队"), ("2224", "延边支队")):
-            places.put_unit(conn, code, name, "22", [code])
-    add_recipients(inst, _recipients())
-    yield Town(inst, **{name: _user(inst, name, *rest) for name, *rest in USERS})
-    inst.close()
+    made: list[Installation] = []
+
+    def town(url: str) -> Town:
+        inst = initialise(home=tmp_path / "home", templates=tmp_path / "sets", database_url=url)
+        made.append(inst)
+        with inst.store.write() as conn:
+            places.put_places(conn, TREE)
+            places.put_unit(conn, "22", "总队", None, ["22"])
+            for code, name in (("2201", "长春支队"), ("2224", "延边支队")):
+                places.put_unit(conn, code, name, "22", [code])
+        add_recipients(inst, _recipients())
+        return Town(inst, **{name: _user(inst, name, *rest) for name, *rest in USERS})
+
+    yield town
+    for inst in made:
+        inst.close()
+
+
+@pytest.fixture
+def town(town_at: Callable[[str], Town]) -> Town:
+    """The town on SQLite."""
+    return town_at("")
 
 
 USERS = (
