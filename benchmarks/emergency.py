@@ -160,10 +160,13 @@ def approved(inst: Installation, campaign: campaigns.Campaign) -> None:
     campaigns.approve(inst, find_user(inst, "approver"), campaign.id, campaign.sealed_digest)
 
 
-def emergency(inst: Installation, size: int) -> dict[str, float]:
-    """Composes, submits and approves one; seconds of each step, and from the call of approve to the first and last accepted."""
+def emergency(inst: Installation, size: int, ready: campaigns.Campaign | None = None) -> dict[str, float]:
+    """Composes, submits (unless one is ready) and approves one.
+
+    Seconds of each step, and from the call of approve to the first and last accepted.
+    """
     begun = time.perf_counter()
-    made = submitted(inst, alarm())
+    made = ready or submitted(inst, alarm())
     submit, called = time.perf_counter() - begun, time.time() * 1000
     approved(inst, made)
     approve = time.time() * 1000 - called
@@ -213,15 +216,22 @@ def waiting(inst: Installation, campaign: int) -> int:
         return totals(conn, campaign).get("waiting", 0)
 
 
-def beside_submit(inst: Installation, folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """An emergency that is composed while another process writes a second plan of the backlog's size."""
-    words = [sys.executable, __file__, "--submit", str(folder), json.dumps(_settings(inst))]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+def beside(inst: Installation, folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """An emergency composed while another process writes a second plan as large, one approved while that is approved."""
+    words = [sys.executable, __file__, "--beside", str(folder), json.dumps(_settings(inst))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdin
         assert other.stdout
         other.stdout.readline()  # it writes
-        found = emergency(inst, options.emergency)
-        found["during"] = float(other.poll() is None)
-        found["other"] = float(other.stdout.readline())
+        found = {f"plan_{k}": v for k, v in emergency(inst, options.emergency).items()}
+        found["other_submit"] = float(other.stdout.readline())
+        ready = submitted(inst, alarm())
+        other.stdin.write("approve\n")
+        other.stdin.flush()
+        other.stdout.readline()  # it approves
+        found.update({f"approval_{k}": v for k, v in emergency(inst, options.emergency, ready).items()})
+        found["other_approve"] = float(other.stdout.readline())
     return found
 
 
@@ -229,8 +239,8 @@ def _settings(inst: Installation) -> dict[str, str]:
     return {"database_url": inst.settings.database_url.get_secret_value(), "bus_url": inst.settings.bus_url}
 
 
-def submit_beside(folder: Path, settings: dict[str, str]) -> None:
-    """The other process: prints a line at its first rows, and the seconds that its submit took."""
+def second(folder: Path, settings: dict[str, str]) -> None:
+    """The other process: says when it writes and how long that took, then, when told to, the same of its approval."""
     inst = initialise(home=folder / "home", templates=folder / "sets", sms_provider="http", **settings)
     told = threading.Event()
 
@@ -240,7 +250,12 @@ def submit_beside(folder: Path, settings: dict[str, str]) -> None:
             print("writing", flush=True)
 
     begun = time.perf_counter()
-    submitted(inst, notices(), started)
+    made = submitted(inst, notices(), started)
+    print(time.perf_counter() - begun, flush=True)
+    sys.stdin.readline()
+    print("approving", flush=True)
+    begun = time.perf_counter()
+    approved(inst, made)
     print(time.perf_counter() - begun, flush=True)
     inst.close()
 
@@ -286,6 +301,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, float]:
 def _all(inst: Installation, far: Gateway, folder: Path, options: argparse.Namespace) -> dict[str, float]:
     emergency(inst, options.emergency)  # the first of a worker's life: its imports, its connections
     found = {f"empty_{k}": v for k, v in emergency(inst, options.emergency).items()}
+    note(found)
     begun = time.perf_counter()
     many = submitted(inst, notices())
     found["many_submit"] = time.perf_counter() - begun
@@ -298,12 +314,11 @@ def _all(inst: Installation, far: Gateway, folder: Path, options: argparse.Names
     found.update(emergency(inst, options.emergency))
     found["backlog"] = waiting(inst, many.id)
     found.update(claims(inst))
-    found.update({f"beside_{k}": v for k, v in beside_submit(inst, folder, options).items()})
     found["backlog_then"] = waiting(inst, many.id)
-    before = far.seen(many.id)[2]
-    time.sleep(SETTLED)
-    found["rate"] = (far.seen(many.id)[2] - before) / SETTLED
+    note(found)
     found.update(cancelled(inst, far, many.id))
+    note(found)
+    found.update(beside(inst, folder, options))
     return found
 
 
@@ -319,18 +334,23 @@ LINES = (
     ("emergency behind them: approve -> all accepted", "all", "s"),
     ("claim of 8 behind them, committed: median", "claim_p50", "ms"),
     ("claim of 8 behind them, committed: longest", "claim_max", "ms"),
-    ("while a second plan is written: compose and submit", "beside_submit", "s"),
-    ("while a second plan is written: first accepted", "beside_first", "s"),
-    ("while a second plan is written: all accepted", "beside_all", "s"),
-    ("(1 = that plan was still being written at the end)", "beside_during", ""),
-    ("submit of the second plan, with all that beside it", "beside_other", "s"),
-    ("notices that wait before the cancel", "backlog_then", ""),
-    ("notices sent a second before the cancel", "rate", ""),
+    ("notices that wait before their cancel", "backlog_then", ""),
     ("cancel of the notices itself", "cancel", "s"),
     ("cancel -> last request at the provider", "stopped", "s"),
     ("requests that came after the cancel's commit", "after", ""),
     ("cancel -> every waiting one labelled", "labelled", "s"),
+    ("while a second plan is written: compose and submit", "plan_submit", "s"),
+    ("while a second plan is written: approve -> first accepted", "plan_first", "s"),
+    ("while a second plan is approved: approve itself", "approval_approve", "s"),
+    ("while a second plan is approved: approve -> first accepted", "approval_first", "s"),
+    ("the second plan: submit", "other_submit", "s"),
+    ("the second plan: approve", "other_approve", "s"),
 )
+
+
+def note(found: dict[str, float]) -> None:
+    """What is known so far, for whoever waits."""
+    print({key: round(value, 3) for key, value in found.items()}, file=sys.stderr, flush=True)
 
 
 def report(options: argparse.Namespace) -> None:
@@ -341,12 +361,12 @@ def report(options: argparse.Namespace) -> None:
         f"emergency of {options.emergency:,} behind {options.backlog:,} notices; provider answers after {options.delay} s"
     )
     print(f"{options.workers} worker processes; embedded = SQLite + local bus, scale = PostgreSQL + Kafka")
-    print(f"{'':58}" + "".join(f"{name:>14}" for name in names))
+    print(f"{'':60}" + "".join(f"{name:>14}" for name in names))
     for label, key, unit in LINES:
-        print(f"{label:58}" + "".join(f"{found[name][key]:>14,.3f}" for name in names) + f" {unit}")
+        print(f"{label:60}" + "".join(f"{found[name][key]:>14,.3f}" for name in names) + f" {unit}")
     for label, key in (("first accepted", "first"), ("all accepted", "all")):
         ratios = "".join(f"{found[name][key] / found[name]['empty_' + key]:>14,.2f}" for name in names)
-        print(f"{'ratio to the empty queue, ' + label:58}{ratios} x")
+        print(f"{'ratio to the empty queue, ' + label:60}{ratios} x")
 
 
 if __name__ == "__main__":
@@ -357,11 +377,11 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--delay", type=float, default=0.1, help="seconds until the provider answers a request")
     parser.add_argument("--gateway", type=float, help=argparse.SUPPRESS)
-    parser.add_argument("--submit", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--beside", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.gateway is not None:
         asyncio.run(gateway(given.gateway))
-    elif given.submit:
-        submit_beside(Path(given.submit[0]), json.loads(given.submit[1]))
+    elif given.beside:
+        second(Path(given.beside[0]), json.loads(given.beside[1]))
     else:
         report(given)
