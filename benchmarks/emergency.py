@@ -282,8 +282,11 @@ def cancelled(inst: Installation, far: Gateway, campaign: int) -> dict[str, floa
 
 def measured(name: str, options: argparse.Namespace) -> dict[str, float]:
     """Everything on one back-end."""
-    far = Gateway(options.delay)
-    with tempfile.TemporaryDirectory() as place, backend(name) as settings:
+    with (
+        tempfile.TemporaryDirectory() as place,
+        contextlib.closing(Gateway(options.delay)) as far,
+        backend(name) as settings,
+    ):
         folder = Path(place)
         inst = furnished(folder, options, sms_url=far.url, **settings)
         given = {"SMS_PROVIDER": "http", "SMS_URL": far.url, "TEMPLATES": str(folder / "sets"), "LOG_LEVEL": "warning"}
@@ -295,7 +298,6 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, float]:
                 return _all(inst, far, folder, options)
         finally:
             inst.close()
-            far.close()
 
 
 def _all(inst: Installation, far: Gateway, folder: Path, options: argparse.Namespace) -> dict[str, float]:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from broadcaster import audit
-from broadcaster.compose import campaigns
+from broadcaster.compose import campaigns, submission
 from broadcaster.model import BroadcasterError, CampaignState, Selection
 from broadcaster.reach.counts import recount
 from broadcaster.store.clock import wall_ms
+from broadcaster.store.engine import open_store
 
 HOUR = 3_600_000
 
@@ -91,6 +93,43 @@ TAMPERED = [
     "UPDATE campaign SET revision = 2",
     "UPDATE campaign SET planned = 17",
 ]
+
+
+def while_the_seal_is_taken(town: Any, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> str | None:
+    """Approves, with an act of somebody else's in the middle; the code of the refusal, if it was refused."""
+    made, taken = town.submitted(channels=("sms",)), submission.sealed_again
+    with monkeypatch.context() as patch:
+        patch.setattr(submission, "sealed_again", lambda *given: (act(), taken(*given))[1])
+        try:
+            campaigns.approve(town.inst, town.approver, made.id)
+        except BroadcasterError as error:
+            return error.code
+    return None
+
+
+def test_others_write_while_the_seal_is_taken(town: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = open_store(town.inst.settings.store_url)
+
+    def write() -> None:
+        with other.write() as conn:
+            conn.execute(text("INSERT INTO bus_record (topic, key, headers, at) VALUES ('t', 'k', '{}', 1)"))
+
+    assert while_the_seal_is_taken(town, monkeypatch, write) is None
+    assert town.rows("SELECT count(*) FROM bus_record") == [(1,)]
+    other.close()
+
+
+def test_another_plan_than_the_one_whose_seal_was_taken_is_not_let_go(
+    town: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submit_anew() -> None:
+        [made] = campaigns.listed(town.inst, town.author)
+        campaigns.edit(town.inst, town.author, made.id, town.draft(channels=("sms",)), made.version)
+        campaigns.submit(town.inst, town.author, made.id)
+
+    assert while_the_seal_is_taken(town, monkeypatch, submit_anew) == "other-digest"
+    assert town.rows("SELECT state, approver_id FROM campaign") == [("submitted", None)]
+    assert town.rows("SELECT count(*) FROM chunk WHERE due_at IS NOT NULL") == [(0,)]
 
 
 @pytest.mark.parametrize("statement", TAMPERED)
