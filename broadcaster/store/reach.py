@@ -13,6 +13,8 @@ DEVICES = ("loudspeaker", "billboard")
 PAGE = 500
 
 _REACHED = ", ".join(f"'{word}'" for word in REACHED)
+# A plan comes in portions; until the last one is there its rows are nobody's.
+_WHOLE = "EXISTS (SELECT 1 FROM campaign whole WHERE whole.id = :c AND whole.planned IS NOT NULL)"
 _SEEN_OR_HEARD = PROOF_BITS[Proof.PLAYED] | PROOF_BITS[Proof.SHOWN] | PROOF_BITS[Proof.CONFIRMED]
 
 # key and name of each cut; the joins only look up names, one row each
@@ -71,15 +73,14 @@ def counters_and_rows(conn: Connection, campaign_id: int) -> Sequence[Any]:
     """Rows of source ('counter' | 'rows'), cut_id, word, proof, n.
 
     One statement, so that both halves are of one moment on PostgreSQL too. `rows` carry the outcome as word and the proof
-    bits beside it; `counter` rows carry proof 0. What is written of a plan that is not submitted yet does not count.
+    bits beside it; `counter` rows carry proof 0.
     """
-    statement = """
+    statement = f"""
         SELECT 'counter' AS source, cut_id, word, 0 AS proof, sum(n) AS n
         FROM counter WHERE campaign_id = :c GROUP BY cut_id, word
         UNION ALL
         SELECT 'rows', cut_id, outcome, proof, count(*)
-        FROM delivery WHERE campaign_id = :c AND EXISTS (SELECT 1 FROM campaign WHERE id = :c AND planned IS NOT NULL)
-        GROUP BY cut_id, outcome, proof"""
+        FROM delivery WHERE campaign_id = :c AND {_WHOLE} GROUP BY cut_id, outcome, proof"""
     return conn.execute(text(statement), {"c": campaign_id}).all()
 
 
@@ -88,7 +89,7 @@ def premises(conn: Connection, campaign_id: int) -> tuple[int, int]:
     statement = f"""
         SELECT count(*), coalesce(sum(reached), 0) FROM (
             SELECT max(CASE WHEN outcome IN ({_REACHED}) THEN 1 ELSE 0 END) AS reached
-            FROM delivery WHERE campaign_id = :c AND premises_id IS NOT NULL GROUP BY premises_id) t"""
+            FROM delivery WHERE campaign_id = :c AND premises_id IS NOT NULL AND {_WHOLE} GROUP BY premises_id) t"""
     row = conn.execute(text(statement), {"c": campaign_id}).one()
     return int(row[0]), int(row[1])
 
@@ -125,7 +126,7 @@ _UNREACHED = text(f"""
     FROM delivery d JOIN recipient r ON r.id = d.recipient_id
     LEFT JOIN premises p ON p.id = d.premises_id LEFT JOIN place pl ON pl.code = r.place
     LEFT JOIN cut c ON c.id = d.cut_id LEFT JOIN unit u ON u.id = c.unit_id
-    WHERE d.campaign_id = :c AND d.n > :after AND d.outcome NOT IN ({_REACHED})
+    WHERE d.campaign_id = :c AND {_WHOLE} AND d.n > :after AND d.outcome NOT IN ({_REACHED})
     ORDER BY d.n LIMIT :most""")
 
 
@@ -149,7 +150,7 @@ def unreached_premises(conn: Connection, campaign_id: int) -> Iterator[Any]:
         SELECT p.name AS name, p.category AS category, p.place AS place, coalesce(pl.name, '') AS place_name,
                t.deliveries AS deliveries
         FROM (SELECT premises_id, count(*) AS deliveries FROM delivery
-              WHERE campaign_id = :c AND premises_id IS NOT NULL GROUP BY premises_id
+              WHERE campaign_id = :c AND premises_id IS NOT NULL AND {_WHOLE} GROUP BY premises_id
               HAVING max(CASE WHEN outcome IN ({_REACHED}) THEN 1 ELSE 0 END) = 0) t
         JOIN premises p ON p.id = t.premises_id LEFT JOIN place pl ON pl.code = p.place
         ORDER BY p.place, p.name"""

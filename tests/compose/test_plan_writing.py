@@ -14,6 +14,7 @@ from broadcaster.compose import campaigns
 from broadcaster.compose.campaigns import Campaign
 from broadcaster.model import CampaignState, Refused
 from broadcaster.reach.counts import counts, recount
+from broadcaster.reach.unreached import unreached
 from broadcaster.store import plan as stored
 from broadcaster.store import sweeping
 from broadcaster.store.engine import open_store
@@ -98,8 +99,10 @@ def is_unseen(town: Any, draft: Campaign) -> None:
     with pytest.raises(Refused) as refused:
         campaigns.approve(town.inst, town.approver, draft.id)
     assert refused.value.code == "campaign-state"
-    told = counts(town.inst, draft.id, with_reach=False)
-    assert (told["planned"], sum(told["outcomes"].values())) == (0, 0)
+    told = counts(town.inst, draft.id)
+    assert (told["planned"], sum(told["outcomes"].values()), told["reach"]["premises"]["planned"]) == (0, 0, 0)
+    for of in ("recipients", "premises"):
+        assert list(unreached(town.inst, draft.id, of)) == []
     assert recount(town.inst, draft.id)["equal"]
     assert town.rows("SELECT count(*) FROM chunk") == [(0,)]
     with town.inst.store.read() as conn:
