@@ -17,17 +17,16 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from broadcaster.bus import prepare_bus
 from broadcaster.cli.children import Children
-from broadcaster.cli.demo import _draft
 from broadcaster.cli.demo_home import furnish
 from broadcaster.cli.run import start_workers
 from broadcaster.compose import campaigns
 from broadcaster.compose.drafts import Draft
+from broadcaster.compose.places import read_places
 from broadcaster.compose.recipients import NewRecipient, add_recipients
 from broadcaster.installation import Installation, initialise
 from broadcaster.model import Mode, Selection
@@ -38,17 +37,18 @@ from broadcaster.store.counters import counting, totals
 from broadcaster.store.driver import run
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
-DRILL, VILLAGE = "drill", "220102001001"
+DRILL = "drill"
+IMPORT = 100_000  # phones of one import
 PATIENCE = 180.0  # seconds until an emergency is sent; one that takes longer has failed, and waiting would hide it
 SETTLED = 3.0  # seconds that the notices are sent before anything else happens
 CLAIMS = 40
 WATCHED = 5.0  # seconds that the provider is watched after a cancel
 HEAD = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: "
-SET = """id = "alarm"
-category = "emergency"
+SET = """id = "{name}"
+category = "{category}"
 expires_hours = 6
-title = { zh-CN = "试", ko = "시험", en = "Trial" }
-signature = { zh-CN = "试", ko = "시험", en = "Trial" }
+title = {{ zh-CN = "试", ko = "시험", en = "Trial" }}
+signature = {{ zh-CN = "试", ko = "시험", en = "Trial" }}
 [slots]
 sms = ["name"]
 """
@@ -123,30 +123,39 @@ def backend(name: str) -> Iterator[dict[str, str]]:
 
 
 def furnished(folder: Path, options: argparse.Namespace, **settings: Any) -> Installation:
-    """A home with the phones of the backlog and, apart from them, those of the emergency."""
-    (folder / "sets" / "alarm").mkdir(parents=True)
-    (folder / "sets" / "alarm" / "set.toml").write_text(SET, encoding="utf-8")
-    for language in ("zh-CN", "ko", "en"):
-        (folder / "sets" / "alarm" / f"sms.{language}.txt").write_text("{{ name }}!\n", encoding="utf-8")
+    """A home with the demo's users, the phones of the backlog and, apart from them, those of the emergency."""
+    for name, category in (("routine", "notice"), ("alarm", "emergency")):
+        made = folder / "sets" / name
+        made.mkdir(parents=True)
+        (made / "set.toml").write_text(SET.format(name=name, category=category), encoding="utf-8")
+        (made / "sms.zh-CN.txt").write_text("{{ name }}，请检查灭火器。\n", encoding="utf-8")
     inst = initialise(home=folder / "home", templates=folder / "sets", sms_provider="http", **settings)
     prepare_bus(inst)
-    furnish(inst, (options.backlog, 0, 0), 1)
-    phones = (
-        NewRecipient("sms", f"tel:+86174{70_000_000 + i}", VILLAGE, f"金{i}", "zh-CN", groups=(DRILL,))
-        for i in range(options.emergency)
-    )
-    add_recipients(inst, phones)
+    furnish(inst, (1, 0, 0), 1)
+    villages = [place.code for place in read_places() if place.level == 5]
+    for first in range(0, options.backlog, IMPORT):
+        numbers = range(first, min(first + IMPORT, options.backlog))
+        add_recipients(inst, (_phone(i, villages[i % len(villages)]) for i in numbers))
+    add_recipients(inst, (_phone(options.backlog + i, villages[0], DRILL) for i in range(options.emergency)))
     return inst
+
+
+def _phone(i: int, place: str, *groups: str) -> NewRecipient:
+    return NewRecipient("sms", f"tel:+86138{i:08d}", place, f"金{i}", "zh-CN", groups=groups)
 
 
 def notices() -> Draft:
     """To everybody but those of the emergency."""
-    return replace(_draft(), channels=("sms",), selection=Selection(places=("22",), exclude_groups=(DRILL,)))
+    return _draft("routine", Selection(places=("22",), exclude_groups=(DRILL,)))
 
 
 def alarm() -> Draft:
     """To the few."""
-    return Draft("alarm", "alarm", Mode.LIVE, None, {}, Selection(groups=(DRILL,)), ("sms",))
+    return _draft("alarm", Selection(groups=(DRILL,)))
+
+
+def _draft(template_set: str, selection: Selection) -> Draft:
+    return Draft(template_set, template_set, Mode.LIVE, None, {}, selection, ("sms",))
 
 
 def submitted(inst: Installation, draft: Draft, started: Any = None) -> campaigns.Campaign:
