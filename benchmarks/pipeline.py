@@ -24,7 +24,7 @@ from broadcaster.deliver.sending import Sender, Sent, Window
 from broadcaster.deliver.worker import Worker
 from broadcaster.installation import Installation, initialise
 from broadcaster.people import find_user
-from broadcaster.store import delivering
+from broadcaster.store import delivering, windows
 from broadcaster.store.clock import now_ms
 from broadcaster.store.counters import counting
 from broadcaster.store.recording import Held, record_accepted
@@ -95,10 +95,9 @@ def one_by_one(inst: Installation, most: int) -> float:
     for n in range(1, most + 1):
         with inst.store.write() as conn, counting(conn, chunk.campaign_id) as turn:
             now = now_ms(conn)
-            lease = delivering.new_lease(conn, chunk, (n, n), "bench", now + 30_000)
-            rows = delivering.claim(turn, lease, (n, n), now)
+            lease, rows = windows.claim(turn, windows.Wanted(chunk, (n, n), "bench", now + 30_000, ("never",)), now)
         with inst.store.write() as conn, counting(conn, chunk.campaign_id) as turn:
-            delivering.end_lease(conn, lease)
+            windows.end_lease(conn, lease)
             record_accepted(turn, Held(lease, "none"), rows, now_ms(conn))
     return most / (time.perf_counter() - begun)
 

@@ -12,7 +12,7 @@ from broadcaster.deliver.receipts import fold
 from broadcaster.installation import Installation
 from broadcaster.model import CAMPAIGN_MOVES, OUTCOME_MOVES, CampaignState, Outcome, Refused
 from broadcaster.reach.counts import recount
-from broadcaster.store import delivering, receipts, schema, sweeping
+from broadcaster.store import delivering, receipts, schema, sweeping, windows
 from broadcaster.store.counters import Turn, counting
 from broadcaster.store.recording import Held, Result, record_results
 
@@ -121,7 +121,7 @@ def one_delivery(inst: Installation, outcome: Outcome, category: str) -> OneDeli
             )
         ).inserted_primary_key[0]
         row = delivering.ChunkRow(chunk, campaign, "sms", category, 1, 1, False, NOW)
-        lease = delivering.new_lease(conn, row, (1, 1), "w", 1)
+        lease = _lease(conn, row)
         conn.execute(
             insert(schema.delivery).values(
                 campaign_id=campaign, n=1, recipient_id=recipient, channel="sms", wording_id=1, cut_id=cut, parts=1, token="t" * 16,
@@ -130,6 +130,11 @@ def one_delivery(inst: Installation, outcome: Outcome, category: str) -> OneDeli
         )  # fmt: skip
         conn.execute(insert(schema.counter).values(campaign_id=campaign, cut_id=cut, word=outcome, shard=0, n=1))
     return OneDelivery(inst, campaign, lease)
+
+
+def _lease(conn: Connection, row: delivering.ChunkRow) -> int:
+    values = {"campaign_id": row.campaign_id, "chunk_id": row.id, "first": 1, "last": 1, "owner": "w", "until_at": 1}
+    return int(conn.execute(insert(schema.lease).values(**values)).inserted_primary_key[0])
 
 
 Writer = Callable[[Connection, OneDelivery], object]
@@ -158,6 +163,20 @@ def received(word: Outcome) -> Writer:
     return write
 
 
+def accepted(turn: Turn, one: OneDelivery) -> None:
+    rows = [delivering.Claimed(1, 1, None, "t", 1, 1, 1, 1, b"")]
+    windows.look(turn, (2, 1), NOW, (Held(one.lease, "spool"), rows))
+
+
+def claiming(*classes: str) -> Writer:
+    def write(turn: Turn, one: OneDelivery) -> None:
+        seen = windows.look(turn, (1, 1), NOW, None)
+        row = delivering.ChunkRow(1, one.campaign, "sms", "notice", 1, 1, False, NOW)
+        windows.claim(turn, windows.Wanted(row, (1, 1), "w", NOW, classes), NOW, seen.lease)
+
+    return in_turn(write)
+
+
 def judged(conn: Connection, one: OneDelivery) -> None:
     for lease in sweeping.leases_in_doubt(conn, NOW):
         sweeping.judge(conn, lease, NOW, 8)
@@ -167,8 +186,9 @@ WRITERS: dict[str, Writer] = {
     **{f"label {word}": labelled(word) for word in (Outcome.EXPIRED, Outcome.CANCELLED)},
     **{f"answer {word}": resulted(word) for word in OUTCOME_MOVES[Outcome.SENDING]},
     **{f"receipt {word}": received(word) for word in Outcome},
-    "suppress": in_turn(lambda turn, _: delivering.suppress(turn, (1, 1), ("never",))),
-    "claim": in_turn(lambda turn, one: delivering.claim(turn, one.lease, (1, 1), NOW)),
+    "accepted": in_turn(accepted),
+    "suppress": claiming("never"),
+    "claim": claiming("promotion"),
     "sweep": judged,
 }
 

@@ -16,12 +16,13 @@ from broadcaster.deliver.sending import Sender, Sent, Window, results
 from broadcaster.installation import Installation
 from broadcaster.model import PRIORITY, BadInput, CampaignState, Category, Outcome, Unavailable
 from broadcaster.quiet_hours import promotion_hours
-from broadcaster.store import delivering, feeds, recording, sweeping
+from broadcaster.store import delivering, feeds, recording, sweeping, windows
 from broadcaster.store.clock import now_ms
 from broadcaster.store.counters import Turn, counting
 from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
 from broadcaster.store.recording import Held, Result
 from broadcaster.store.records import bury
+from broadcaster.store.windows import Look
 from broadcaster.suppression import classes_for
 from channels.base import AnswerWord
 
@@ -40,6 +41,14 @@ class Pass:
     owner: str
     at: int
     sent: Sent | None = None  # the last window and its answers, to be recorded with the next claim
+    clock: tuple[int, float] | None = None  # the database's, as last read, and the monotonic one then
+
+    def now(self, conn: Connection) -> int:
+        """The database's clock, without asking it again: for what a moment of delay cannot make wrong."""
+        if self.clock is None:
+            return now_ms(conn)
+        read, then = self.clock
+        return read + int((time.monotonic() - then) * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,11 @@ class Step:
 
     window: Window | None
     at: int
+    clock: tuple[int, float]
+
+
+class _JudgedError(Exception):
+    """The sweep has judged the window before its answers were recorded: they must be weighed row by row, before anything else."""
 
 
 AWAY_SECONDS = 2.0  # between tries while the database is away
@@ -122,22 +136,24 @@ class Worker:
 
     def chunk(self, chunk: ChunkRow) -> None:
         """All windows of a chunk. A window's outcomes are recorded in the transaction that claims the next one."""
-        if not self._prepared(chunk):
+        with self.inst.store.read() as conn:
+            state, mode = delivering.ready(conn, chunk.campaign_id)
+            clock = (now_ms(conn), time.monotonic())
+        if not self._prepared(chunk, mode):
             return
-        self._start(chunk)
-        going = Pass(chunk, f"{self.name}/{secrets.token_hex(4)}", chunk.first)
+        if state == CampaignState.APPROVED:  # nobody has begun to carry it out
+            self.inst.store.transact(lambda conn: delivering.mark_running(conn, chunk.campaign_id, now_ms(conn)))
+        going = Pass(chunk, f"{self.name}/{secrets.token_hex(4)}", chunk.first, clock=clock)
         while step := self._durably(going):
             sent = self._sender.send(chunk, step.window, self._stop) if step.window else None
-            going = replace(going, at=step.at, sent=sent)
+            going = replace(going, at=step.at, sent=sent, clock=step.clock)
         self._end(chunk)
 
-    def _prepared(self, chunk: ChunkRow) -> bool:
+    def _prepared(self, chunk: ChunkRow, mode: str) -> bool:
         """Everything that a send needs is there before anything is claimed; else the chunk waits, and nobody is in doubt."""
         if chunk.channel in PULL:
             return True
         try:
-            with self.inst.store.read() as conn:
-                mode = delivering.mode_of(conn, chunk.campaign_id)
             self._sender.prepare(mode, chunk)
         except Unavailable:
             raise
@@ -149,12 +165,6 @@ class Worker:
             return False
         return True
 
-    def _start(self, chunk: ChunkRow) -> None:
-        with self.inst.store.read() as conn:
-            starts = delivering.starts(conn, chunk.campaign_id)
-        if starts:
-            self.inst.store.transact(lambda conn: delivering.mark_running(conn, chunk.campaign_id, now_ms(conn)))
-
     def _end(self, chunk: ChunkRow) -> None:
         with self.inst.store.read() as conn:
             quiet = chunk.campaign_id in delivering.quiet_campaigns(conn)
@@ -163,26 +173,29 @@ class Worker:
 
     def _durably(self, going: Pass) -> Step | None:
         """The next transaction of a pass. While the database is away the answers of the last window wait here, not in doubt."""
-        doubt = False
+        doubt = judged = False
         while True:
             try:
-                return self.inst.store.transact(lambda conn: self._turn(conn, going, doubt))  # noqa: B023  run at once
+                return self.inst.store.transact(lambda conn: self._turn(conn, going, doubt, judged))  # noqa: B023  run at once
+            except _JudgedError:
+                judged = True
+                continue
             except Unavailable as error:
                 log.warning("worker_waits", code=error.code, message=error.message)
                 if self._stop.wait(AWAY_SECONDS):
                     raise
             doubt = True  # the commit may have come through before its answer was lost
 
-    def _turn(self, conn: Connection, going: Pass, doubt: bool) -> Step | None:
+    def _turn(self, conn: Connection, going: Pass, doubt: bool, judged: bool = False) -> Step | None:
         """Records the last window and claims the next. May be run again: it keeps nothing but what it returns."""
-        chunk, now = going.chunk, now_ms(conn)
+        chunk = going.chunk
         with counting(conn, chunk.campaign_id, self.name) as turn:
             if doubt:
                 delivering.release(turn, going.owner, going.sent.window.lease if going.sent else 0)
-            if going.sent:
-                self._record(turn, going.sent, now)
-            campaign = delivering.campaign_now(conn, chunk.campaign_id)
-            start = self._next(turn, campaign, going, now)
+            seen = self._look(turn, going, judged)
+            campaign, now = seen.campaign, seen.now
+            clock = (now, time.monotonic())
+            start = self._next(turn, seen, going)
             if campaign is None or start is None:
                 delivering.close_chunk(conn, chunk, now)
                 return None
@@ -190,11 +203,26 @@ class Worker:
                 delivering.reopen_chunk(conn, chunk.id, min(later, campaign.expires_at))
                 return None
             span = (start, min(chunk.last, start + self._size(campaign, chunk) - 1))
-            window = self._claim(turn, going, campaign, span)
+            window = self._claim(turn, going, seen, span)
             if window and chunk.channel in PULL:
                 self._publish(turn, window)
                 window = None
-        return Step(window, span[1] + 1)
+        return Step(window, span[1] + 1, clock)
+
+    def _look(self, turn: Turn, going: Pass, judged: bool) -> Look:
+        """The last window's outcomes, and what there is to do next."""
+        rest, sent = (going.at, going.chunk.last), going.sent
+        usual = sent is not None and all(a.word is AnswerWord.ACCEPTED and a.ref is None for a in sent.answers)
+        if sent is None or judged or not usual:
+            if sent:
+                self._record(turn, sent)
+            return windows.look(turn, rest, going.now(turn.conn), None)
+        seen = windows.look(
+            turn, rest, going.now(turn.conn), (Held(sent.window.lease, sent.provider), sent.window.rows)
+        )
+        if not seen.stands:
+            raise _JudgedError
+        return seen
 
     def _not_before(self, campaign: CampaignNow, chunk: ChunkRow, now: int) -> int:
         """When the next window may go: quiet hours may have begun since the approval, the provider may reach nobody."""
@@ -210,7 +238,8 @@ class Worker:
         window = self.inst.settings.window(chunk.lane)
         return min(window, pace.PROBE) if self._sender.circuit(campaign.mode, chunk).probing else window
 
-    def _next(self, turn: Turn, campaign: CampaignNow | None, going: Pass, now: int) -> int | None:
+    def _next(self, turn: Turn, seen: Look, going: Pass) -> int | None:
+        campaign = seen.campaign
         if campaign is None or self._stop.is_set() or going.at > going.chunk.last:
             return None
         rest = (going.at, going.chunk.last)
@@ -218,32 +247,24 @@ class Worker:
             delivering.label(turn, rest, Outcome.CANCELLED, "campaign-cancelled")
         if not campaign.sendable:
             return None
-        if campaign.expires_at <= now:
+        if campaign.expires_at <= seen.now:
             delivering.label(turn, rest, Outcome.EXPIRED, "campaign-expired")
             return None
-        return delivering.next_waiting(turn.conn, campaign.id, rest, now)
+        return seen.start
 
-    def _claim(self, turn: Turn, going: Pass, campaign: CampaignNow, span: tuple[int, int]) -> Window | None:
-        seconds = self.inst.settings.lease_seconds
-        started, now = time.monotonic(), now_ms(turn.conn)
-        delivering.suppress(turn, span, classes_for(campaign.category))
-        lease = delivering.new_lease(turn.conn, going.chunk, span, going.owner, now + int(seconds * 1000))
-        rows = delivering.claim(turn, lease, span, now)
-        if not rows:
-            delivering.end_lease(turn.conn, lease)
-            return None
-        return Window(lease, campaign, rows, started)
+    def _claim(self, turn: Turn, going: Pass, seen: Look, span: tuple[int, int]) -> Window | None:
+        campaign = seen.campaign
+        assert campaign is not None
+        until = seen.now + int(self.inst.settings.lease_seconds * 1000)
+        wanted = windows.Wanted(going.chunk, span, going.owner, until, classes_for(campaign.category))
+        lease, rows = windows.claim(turn, wanted, seen.now, seen.lease)
+        return Window(lease, campaign, rows, seen.asked) if rows else None
 
-    def _record(self, turn: Turn, sent: Sent, now: int) -> None:
-        window = sent.window
-        held = Held(window.lease, sent.provider)
-        stands = delivering.end_lease(turn.conn, window.lease)
-        usual = all(a.word is AnswerWord.ACCEPTED and a.ref is None for a in sent.answers)
-        if stands and usual:
-            recording.record_accepted(turn, held, window.rows, now)
-            return
+    def _record(self, turn: Turn, sent: Sent) -> None:
+        window, now = sent.window, now_ms(turn.conn)
+        windows.end_lease(turn.conn, window.lease)
         found = results(self.inst, sent, now)
-        taken = recording.record_results(turn, held, found, now)
+        taken = recording.record_results(turn, Held(window.lease, sent.provider), found, now)
         if taken < len(found):
             log.warning("window_judged_before_its_answer", campaign_id=window.campaign.id, late=len(found) - taken)
 
@@ -253,7 +274,7 @@ class Worker:
         head = (campaign.id, campaign.mode, priority, now, campaign.expires_at)
         items = [feeds.NewItem(row.recipient_id, row.n, row.wording_id) for row in window.rows]
         there = feeds.put(turn.conn, head, items, now)
-        delivering.end_lease(turn.conn, window.lease)
+        windows.end_lease(turn.conn, window.lease)
         held = Held(window.lease, "feed")
         rows = [row for row in window.rows if row.recipient_id in there]
         if len(rows) == len(window.rows):

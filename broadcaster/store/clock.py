@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
-_NOW = {
-    "sqlite": text("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
-    "postgresql": text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"),
+NOW = {
+    "sqlite": "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
 }
+_NOW = {dialect: text(f"SELECT {now}") for dialect, now in NOW.items()}
 
 
 def now_ms(connection: Connection) -> int:

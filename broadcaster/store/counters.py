@@ -7,13 +7,19 @@ from zlib import crc32
 
 from sqlalchemy import Connection
 
-from broadcaster.store.driver import run, run_many
+from broadcaster.store.driver import Ask, at_end, columns, run, run_many
 
 _ADD = (
     "INSERT INTO counter (campaign_id, cut_id, word, shard, n) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (campaign_id, cut_id, word, shard) DO UPDATE SET n = counter.n + excluded.n"
 )
 
+# The same for all of a transaction at once; the rows come, and are locked, in the order given.
+_ADD_ALL = (
+    "INSERT INTO counter (campaign_id, cut_id, word, shard, n) SELECT CAST(? AS int), a.cut, a.word, CAST(? AS int), a.n "
+    "FROM unnest(CAST(? AS bigint[]), CAST(? AS text[]), CAST(? AS bigint[])) AS a(cut, word, n) "
+    "ON CONFLICT (campaign_id, cut_id, word, shard) DO UPDATE SET n = counter.n + excluded.n"
+)
 
 SHARDS = 16  # rows of one counter on PostgreSQL, so that workers of one campaign do not wait for each other's commit
 
@@ -35,10 +41,12 @@ class Tally:
 
     def write(self, conn: Connection, campaign_id: int, who: str = "") -> None:
         """Adds the differences to the stored counters, in the shard of `who`. SQLite, with one writer, has one shard."""
-        shard = 0 if conn.dialect.name == "sqlite" else crc32(who.encode()) % SHARDS
-        rows = [(campaign_id, cut, word, shard, n) for (cut, word), n in sorted(self._by.items()) if n]
-        run_many(conn, _ADD, rows)
+        rows = [(cut, word, n) for (cut, word), n in sorted(self._by.items()) if n]
         self._by.clear()
+        if conn.dialect.name == "sqlite":
+            run_many(conn, _ADD, [(campaign_id, cut, word, 0, n) for cut, word, n in rows])
+        elif rows:
+            at_end(conn, Ask(_ADD_ALL, (campaign_id, crc32(who.encode()) % SHARDS, *columns(rows, 3))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,10 @@
-"""The claim: the only door to a send.
+"""What a worker must know of campaigns and chunks, and what it does to them besides its windows (see windows).
 
 Order of locks on PostgreSQL, in every transaction: lease, own rows in `sending`, campaign, waiting rows in order of n, chunk,
 counters. A campaign's row is taken in the mode that is needed at the end, because two who share it cannot both raise it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -63,13 +61,6 @@ class Claimed:
     doubt: int = 0
 
 
-def campaign_now(conn: Connection, campaign_id: int) -> CampaignNow | None:
-    """The campaign as it stands in this transaction; None where there is none."""
-    statement = "SELECT id, state, mode, category, epoch, revision, expires_at FROM campaign WHERE id = ?"
-    row = run(conn, locking(conn, statement, "FOR SHARE"), campaign_id).first()
-    return CampaignNow(*row) if row else None
-
-
 def chunk_row(conn: Connection, chunk_id: int) -> ChunkRow | None:
     """A chunk; None where there is none (its plan was voided)."""
     row = run(
@@ -80,9 +71,10 @@ def chunk_row(conn: Connection, chunk_id: int) -> ChunkRow | None:
     return ChunkRow(*row) if row else None
 
 
-def starts(conn: Connection, campaign_id: int) -> bool:
-    """Whether a campaign is approved and nobody has begun to carry it out."""
-    return run(conn, "SELECT state FROM campaign WHERE id = ?", campaign_id).scalar() == CampaignState.APPROVED
+def ready(conn: Connection, campaign_id: int) -> tuple[str, str]:
+    """State and mode of a campaign, empty where there is none."""
+    row = run(conn, "SELECT state, mode FROM campaign WHERE id = ?", campaign_id).first()
+    return (row[0], row[1]) if row else ("", "")
 
 
 def mark_running(conn: Connection, campaign_id: int, now: int) -> None:
@@ -96,15 +88,15 @@ def mark_running(conn: Connection, campaign_id: int, now: int) -> None:
 
 
 # A delivery that may have arrived is never labelled as if it had not: its recipient is owed a correction too.
-_LABEL = "CASE WHEN doubt = 1 THEN 'unknown' ELSE CAST(? AS TEXT) END"
-_WHY = "CASE WHEN doubt = 1 THEN 'in-doubt' ELSE CAST(? AS TEXT) END"
+LABEL = "CASE WHEN doubt = 1 THEN 'unknown' ELSE CAST(? AS TEXT) END"
+WHY = "CASE WHEN doubt = 1 THEN 'in-doubt' ELSE CAST(? AS TEXT) END"
 
 
 def label(turn: Turn, span: tuple[int, int], outcome: Outcome, reason: str) -> int:
     """Gives waiting deliveries that must not go their outcome (`unknown` to those in doubt). Returns how many."""
     rows = run(
         turn.conn,
-        f"UPDATE delivery SET outcome = {_LABEL}, reason = {_WHY} "
+        f"UPDATE delivery SET outcome = {LABEL}, reason = {WHY} "
         "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' RETURNING cut_id, outcome",
         outcome,
         reason,
@@ -114,71 +106,6 @@ def label(turn: Turn, span: tuple[int, int], outcome: Outcome, reason: str) -> i
     for cut, after in rows:
         turn.tally.move(cut, Outcome.WAITING, after)
     return len(rows)
-
-
-def suppress(turn: Turn, span: tuple[int, int], classes: Sequence[str]) -> int:
-    """Labels waiting deliveries of suppressed or inactive recipients. Returns how many."""
-    places = ", ".join("?" for _ in classes)
-    rows = run(
-        turn.conn,
-        f"UPDATE delivery SET outcome = {_LABEL}, reason = {_WHY} "
-        "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' "
-        "AND EXISTS (SELECT 1 FROM recipient r WHERE r.id = delivery.recipient_id AND (NOT r.active "
-        f"OR EXISTS (SELECT 1 FROM suppression s WHERE s.address_key = r.address_key AND s.class IN ({places})))) "
-        "RETURNING cut_id, outcome",
-        *(Outcome.SUPPRESSED, "opted-out", turn.campaign_id, *span, *classes),
-    ).all()
-    for cut, after in rows:
-        turn.tally.move(cut, Outcome.WAITING, after)
-    return len(rows)
-
-
-def new_lease(conn: Connection, chunk: ChunkRow, span: tuple[int, int], owner: str, until: int) -> int:
-    """A window under way. Its id guards every later write of its outcome."""
-    found = run(
-        conn,
-        "INSERT INTO lease (campaign_id, chunk_id, first, last, owner, until_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-        chunk.campaign_id,
-        chunk.id,
-        *span,
-        owner,
-        until,
-    )
-    return int(found.scalar_one())
-
-
-_CLAIM_SET = "UPDATE delivery SET outcome = 'sending', attempt = attempt + 1, lease_id = ? "
-_CLAIM_RETURN = (
-    " RETURNING n, wording_id, slots, token, cut_id, parts, attempt, recipient_id, "
-    "(SELECT address_sealed FROM recipient r WHERE r.id = delivery.recipient_id), doubt"
-)
-_CLAIM = {
-    "sqlite": _CLAIM_SET
-    + "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' AND due_at <= ?"
-    + _CLAIM_RETURN,
-    "postgresql": _CLAIM_SET
-    + "WHERE campaign_id = ? AND n IN (SELECT n FROM delivery WHERE campaign_id = ? AND n BETWEEN ? AND ? "
-    "AND outcome = 'waiting' AND due_at <= ? ORDER BY n FOR UPDATE SKIP LOCKED) AND n BETWEEN ? AND ?" + _CLAIM_RETURN,
-}
-
-
-def claim(turn: Turn, lease: int, span: tuple[int, int], now: int) -> list[Claimed]:
-    """Waiting and due deliveries of a range become `sending` under the lease. In order of n."""
-    dialect, campaign_id = turn.conn.dialect.name, turn.campaign_id
-    if dialect == "sqlite":
-        values: tuple[Any, ...] = (lease, campaign_id, *span, now)
-    else:
-        values = (lease, campaign_id, campaign_id, *span, now, *span)
-    rows = run(turn.conn, _CLAIM[dialect], *values).all()
-    claimed = sorted((Claimed(*row) for row in rows), key=lambda c: c.n)
-    for one in claimed:
-        turn.tally.move(one.cut_id, Outcome.WAITING, Outcome.SENDING)
-    return claimed
-
-
-def end_lease(conn: Connection, lease: int) -> bool:
-    """Removes a window's lease. False: the sweep had taken it, its deliveries are already judged."""
-    return run(conn, "DELETE FROM lease WHERE id = ?", lease).rowcount == 1
 
 
 def release(turn: Turn, owner: str, but: int) -> int:
@@ -265,19 +192,6 @@ def lock_campaign(conn: Connection, campaign_id: int) -> None:
     run(conn, locking(conn, "SELECT id FROM campaign WHERE id = ?", "FOR UPDATE"), campaign_id)
 
 
-def next_waiting(conn: Connection, campaign_id: int, span: tuple[int, int], now: int) -> int | None:
-    """The first n of a range that waits and is due: a chunk announced again is mostly done already."""
-    found = run(
-        conn,
-        "SELECT n FROM delivery WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' AND due_at <= ? "
-        "ORDER BY n LIMIT 1",
-        campaign_id,
-        *span,
-        now,
-    ).scalar()
-    return None if found is None else int(found)
-
-
 @dataclass(frozen=True, slots=True)
 class FrozenWording:
     """A wording as the worker needs it; `pieces` and the delivery's slot values alternate."""
@@ -299,8 +213,3 @@ def still(conn: Connection, campaign_id: int, epoch: int, now: int) -> bool:
     """Whether the campaign is what it was at the claim: not cancelled, paused or corrected since, nor past its time."""
     row = run(conn, "SELECT epoch, expires_at FROM campaign WHERE id = ?", campaign_id).first()
     return row is not None and row[0] == epoch and row[1] > now
-
-
-def mode_of(conn: Connection, campaign_id: int) -> str:
-    """The mode of a campaign; empty where there is none."""
-    return str(run(conn, "SELECT mode FROM campaign WHERE id = ?", campaign_id).scalar() or "")

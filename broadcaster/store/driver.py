@@ -1,11 +1,12 @@
 """Statements at driver level: the hottest ones, where building an expression a window would cost as much as the window."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 PORTION = 5_000  # rows fetched at once where there may be millions
 
@@ -30,6 +31,67 @@ def run_many(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) 
     """The statement once per row, in bulk. Nothing happens for no rows."""
     if rows:
         conn.exec_driver_sql(_for_dialect(statement, conn.dialect.name), list(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One statement with `?` in place of values, to be sent together with others."""
+
+    statement: str
+    values: tuple[Any, ...]
+
+
+def together(conn: Connection, asked: Sequence[Ask]) -> list[list[Any]]:
+    """The rows of statements of which none needs the answer of another; none for what returns no rows.
+
+    They run one after another, each seeing what the one before it left, as if they had been sent alone. PostgreSQL gets them in
+    one message: a window is a dozen statements, and waiting for each answer costs more than the work.
+    """
+    if conn.dialect.name == "sqlite":
+        results = [run(conn, ask.statement, *ask.values) for ask in asked]
+        return [list(result.all()) if result.returns_rows else [] for result in results]
+    return _pipelined(conn, asked)
+
+
+AT_END = "broadcaster.at_end"
+
+
+def at_end(conn: Connection, ask: Ask) -> None:
+    """A statement whose answer nobody needs, last in its transaction: PostgreSQL gets it in one message with the COMMIT."""
+    if conn.dialect.name == "sqlite":
+        run(conn, ask.statement, *ask.values)
+    else:
+        conn.info.setdefault(AT_END, []).append(ask)
+
+
+def finish(conn: Connection) -> None:
+    """Sends what was kept for the end, and the COMMIT behind it. SQLAlchemy's own then finds nothing open and sends nothing."""
+    if kept := conn.info.pop(AT_END, None):
+        _pipelined(conn, kept, commit=True)
+
+
+def _pipelined(conn: Connection, asked: Sequence[Ask], commit: bool = False) -> list[list[Any]]:
+    driver: Any = conn.connection.driver_connection
+    try:
+        with driver.pipeline():
+            cursors = [driver.execute(_for_dialect(ask.statement, "postgresql"), ask.values) for ask in asked]
+            if commit:
+                driver.commit()
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    except conn.dialect.dbapi.Error as error:  # type: ignore[union-attr]
+        raise _as_ours(conn, driver, error) from error
+
+
+def _as_ours(conn: Connection, driver: Any, error: Any) -> BaseException:
+    """It went past SQLAlchemy, whose errors the store tells apart, and which must not give out a connection that is broken."""
+    gone = conn.dialect.is_disconnect(error, driver, None)
+    if gone:
+        conn.invalidate(error)
+    base: Any = conn.dialect.dbapi.Error  # type: ignore[union-attr]
+    made: BaseException = DBAPIError.instance(
+        "statements sent together", None, error, base, connection_invalidated=gone, dialect=conn.dialect
+    )
+    return made
 
 
 def locking(conn: Connection, statement: str, lock: str) -> str:

@@ -1,18 +1,29 @@
 """Opening the database: SQLite at or above the safe version, or PostgreSQL by its address."""
 
+import select
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from broadcaster.model import BadInput, Unavailable
+from broadcaster.store.driver import AT_END, finish
 
 T = TypeVar("T")
 
@@ -60,9 +71,41 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {kind}")
 
 
+RESTED_S = 1.0  # a connection unused for so long is asked whether it lives, at the price of a round trip
+_RETURNED = "broadcaster.returned"
+
+
+def _on_checkin(_connection: object, record: Any) -> None:
+    record.info[_RETURNED] = time.monotonic()
+
+
+def _on_checkout(engine: Engine, connection: Any, record: Any, _proxy: object) -> None:
+    """A connection from before a restart of the server is replaced, not handed out.
+
+    The end of a server that ended, even by a kill, waits in the socket: to look for it costs no round trip. Only one that vanished
+    without a word does not show there.
+    """
+    returned = record.info.get(_RETURNED)
+    if returned is None:
+        return
+    try:
+        if time.monotonic() - returned > RESTED_S or _something_came(connection):
+            engine.dialect.do_ping(connection)
+    except engine.dialect.dbapi.Error as error:  # type: ignore[union-attr]
+        raise InvalidatePoolError from error  # the others are as old
+
+
+def _something_came(connection: Any) -> bool:
+    ask = select.poll()
+    ask.register(connection.fileno(), select.POLLIN)
+    return bool(ask.poll(0))
+
+
 # What a server that is stopped, starting or overloaded answers; a deadlock is one of them, and `transact` retries it first.
 _AWAY = (DatabaseError, OperationalError, InterfaceError, PoolTimeout)
 _AGAIN = {"40P01", "40001"}  # deadlock detected, serialization failure: the same work done once more succeeds
+# Whoever won the deadlock is woken by our end; begun at once, we could take the row before it looks, and it would be the same again.
+AGAIN_S = 0.05
 
 REPORT_MS = 30_000  # a report that takes longer is given up, so that it cannot keep the pool from those who send
 _SERVER = {
@@ -125,6 +168,7 @@ class Store:
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) not in _AGAIN:
                     raise
+            time.sleep(AGAIN_S)
             with self._begin() as connection:
                 return work(connection)
 
@@ -132,7 +176,12 @@ class Store:
     def _begin(self) -> Iterator[Connection]:
         turn = self._turn if self.dialect == "sqlite" else nullcontext()
         with turn, self._writing.begin() as connection:
+            if self.dialect == "sqlite":
+                yield connection
+                return
+            connection.info.pop(AT_END, None)  # of a transaction that failed
             yield connection
+            finish(connection)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -183,7 +232,6 @@ def _postgresql(url: URL) -> Store:
         engine = create_engine(
             url.set(drivername="postgresql+psycopg", query={}),
             connect_args=settings,
-            pool_pre_ping=True,  # a connection from before a restart of the server is replaced, not handed out
             pool_size=10,
             max_overflow=30,
             pool_timeout=10,
@@ -192,4 +240,6 @@ def _postgresql(url: URL) -> Store:
         raise Unavailable(
             "database-driver", "PostgreSQL needs its driver: pip install 'public-alert-broadcaster[postgres]'"
         ) from error
+    event.listen(engine, "checkin", _on_checkin)
+    event.listen(engine, "checkout", partial(_on_checkout, engine))
     return Store(engine)

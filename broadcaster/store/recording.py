@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from broadcaster.model import PROOF_BITS, Outcome, Proof
 from broadcaster.store.counters import Turn
 from broadcaster.store.delivering import Claimed
-from broadcaster.store.driver import columns, locking, run, run_many
+from broadcaster.store.driver import Ask, columns, locking, run, run_many, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,21 @@ class Result:
 
 def record_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int) -> None:
     """The usual end of a window, in one statement: all accepted, no reference to keep. The lease must still stand."""
-    written = run(
-        turn.conn,
+    count_accepted(turn, together(turn.conn, [ask_accepted(turn, held, rows, now)])[0])
+
+
+def ask_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int) -> Ask:
+    """The statement of `record_accepted`; where the lease does not stand it finds nothing."""
+    return Ask(
         "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ? "
         "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",
-        *(held.provider, now, turn.campaign_id, rows[0].n, rows[-1].n, held.lease),
+        (held.provider, now, turn.campaign_id, rows[0].n, rows[-1].n, held.lease),
     )
-    for (cut,) in written.all():  # what was written, not what was meant: the counters follow the rows
+
+
+def count_accepted(turn: Turn, written: Sequence[Sequence[Any]]) -> None:
+    """Counts what was written, not what was meant: the counters follow the rows."""
+    for (cut,) in written:
         turn.tally.move(cut, Outcome.SENDING, Outcome.ACCEPTED)
 
 

@@ -76,8 +76,8 @@ def test_a_window_in_doubt_of_a_cancelled_emergency_is_not_resent(plan: Any, ins
     worker = planned.worker("sms-emergency")
     with inst.store.write() as conn, worker_module.counting(conn, planned.campaign) as turn:
         chunk = worker_module.delivering.chunk_row(conn, 1)
-        campaign = worker_module.delivering.campaign_now(conn, planned.campaign)
-        assert worker._claim(turn, worker_module.Pass(chunk, "w", 1), campaign, (1, 3))
+        going = worker_module.Pass(chunk, "w", 1)
+        assert worker._claim(turn, going, worker._look(turn, going, judged=False), (1, 3))
     planned.set(state="cancelled", epoch=1)
     _leases_run_out(inst)
     assert planned.outcomes() == planned.counters() == {"unknown": 3}

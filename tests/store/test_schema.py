@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from broadcaster.installation import Installation, initialise, open_installation
 from broadcaster.model import BadInput, Outcome, Unavailable
-from broadcaster.store import delivering, feeds, plan, receipts, recording, records, sweeping
+from broadcaster.store import delivering, driver, feeds, plan, receipts, recording, records, sweeping, windows
 from broadcaster.store.counters import counting
 from broadcaster.store.delivering import ChunkRow, Claimed
 from broadcaster.store.engine import SQLITE_FLOOR, open_store, sqlite_is_safe, sqlite_module
@@ -65,24 +65,23 @@ ROW = Claimed(5, 1, None, "t", 1, 1, 1, 7, b"")
 
 
 def _hot(conn: Any) -> None:
-    delivering.campaign_now(conn, 1)
+    delivering.ready(conn, 1)
     delivering.chunk_row(conn, 1)
-    delivering.next_waiting(conn, 1, (1, 100), 5)
     with counting(conn, 1) as turn:
         turn.tally.move(1, Outcome.WAITING, Outcome.SENDING)
         delivering.label(turn, (101, 200), Outcome.EXPIRED, "r")
-        delivering.suppress(turn, (1, 100), ("notice", "never"))
-        undone = delivering.new_lease(conn, CHUNK, (1, 100), "w", 1)
-        delivering.claim(turn, undone, (1, 100), 5)
+        wanted = windows.Wanted(CHUNK, (1, 100), "w", 1, ("notice", "never"))
+        seen = windows.look(turn, (1, 100), 5, None)
+        undone, _ = windows.claim(turn, wanted, 5, seen.lease)
         delivering.release(turn, "w", 0)
-        lease = delivering.new_lease(conn, CHUNK, (1, 100), "w", 1)
-        delivering.claim(turn, lease, (1, 100), 5)
+        seen = windows.look(turn, (1, 100), 5, (Held(undone, "p"), [ROW]))
+        lease, _ = windows.claim(turn, wanted, 5, seen.lease)
         recording.record_results(turn, Held(lease, "p"), [Result(5, Outcome.FAILED)], 5)
         recording.record_accepted(turn, Held(lease, "p"), [ROW], 5)
         recording.add_published(turn, lease, [ROW])
     [doubt] = sweeping.leases_in_doubt(conn, 5) or [LeaseRow(lease, 1, 1, 1, 100, "notice")]
     sweeping.judge(conn, doubt, 5, 8)
-    delivering.end_lease(conn, lease)
+    windows.end_lease(conn, lease)
     delivering.close_chunk(conn, CHUNK, 5)
     delivering.quiet_campaigns(conn)
     delivering.end_campaign(conn, 1, 5)
@@ -111,9 +110,17 @@ def _noted(inst: Installation) -> list[tuple[str, Any]]:
         if not statement.startswith(("BEGIN", "PRAGMA", "EXPLAIN")):
             statements.append((statement, parameters[0] if many else parameters))
 
+    def note_together(conn: Any, asked: list[driver.Ask], **how: Any) -> Any:
+        statements.extend((ask.statement.replace("?", "%s"), ask.values) for ask in asked)
+        return pipelined(conn, asked, **how)
+
     event.listen(inst.store.engine, "before_cursor_execute", note)
-    with inst.store.write() as conn:
-        _hot(conn)
+    pipelined, driver._pipelined = driver._pipelined, note_together  # past SQLAlchemy
+    try:
+        with inst.store.write() as conn:
+            _hot(conn)
+    finally:
+        driver._pipelined = pipelined
     event.remove(inst.store.engine, "before_cursor_execute", note)
     assert len(statements) > 25
     return statements
