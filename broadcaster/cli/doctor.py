@@ -86,6 +86,32 @@ def _schema(settings: "Settings") -> str:
         store.close()
 
 
+def _database(settings: "Settings") -> str:
+    from broadcaster.store import standing
+    from broadcaster.store.engine import open_store
+
+    if settings.store_url.startswith("sqlite"):
+        return "a file in the home folder"
+    store = open_store(settings.store_url)
+    try:
+        with store.read() as conn:
+            standing.alive(conn)
+        return f"{store.dialect} answers"
+    finally:
+        store.close()
+
+
+def _bus(settings: "Settings") -> str:
+    if not settings.bus_url.startswith("kafka://"):
+        return f"{settings.bus_url} tables in the database"
+    from broadcaster.bus.kafka_client import all_topics, standing
+
+    there, wanted = {each.topic for each in standing(settings)}, set(all_topics(settings))
+    if wanted - there:
+        raise BadInput("bus-topics", f"Kafka answers and lacks {len(wanted - there)} of {len(wanted)} topics")
+    return f"Kafka answers, {len(wanted)} topics"
+
+
 def _spool(settings: "Settings") -> str:
     folder = settings.spool_file.parent
     there = folder if folder.is_dir() else settings.folder
@@ -150,7 +176,13 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("python", _python, "install Python 3.11 or newer"),
     ("sqlite", _sqlite, "pip install pysqlite3, or set BROADCASTER_DATABASE_URL to a PostgreSQL database"),
     ("keys", _keys, "broadcaster init; where the file is open to others: chmod 600 on it"),
+    (
+        "database",
+        _database,
+        "start the server, or set BROADCASTER_DATABASE_URL to its address, user, password and sslmode",
+    ),
     ("schema", _schema, "broadcaster init"),
+    ("bus", _bus, "look at BROADCASTER_BUS_URL and at what detail names; missing topics: broadcaster init"),
     ("spool", _spool, "let this user write to the home folder, or set BROADCASTER_HOME to another"),
     ("speech", _speech, "pip install espeakng-loader, or set BROADCASTER_SPEECH_ENGINES to an engine that is there"),
     (
