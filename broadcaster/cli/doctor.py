@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -41,9 +41,11 @@ def doctor(as_json: Json = False, home: Home = None) -> None:
     raise typer.Exit(0 if ok else 1)
 
 
-def checked(settings: "Settings") -> Iterator[dict[str, Any]]:
-    """Every check in order: {"name", "ok", "detail", "fix"}; fix is empty where it is fine."""
+def checked(settings: "Settings", only: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """Every check in order, or those of some names: {"name", "ok", "detail", "fix"}; fix is empty where it is fine."""
     for name, check, fix in CHECKS:
+        if only and name not in only:
+            continue
         try:
             yield {"name": name, "ok": True, "detail": check(settings), "fix": ""}
         except Exception as error:  # a broken machine breaks in ways nobody listed; a check must still answer

@@ -50,7 +50,7 @@ def authority(folder: Path) -> Authority:
     made = Authority(folder)
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name, name = (
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("test authority", "127.0.0.1")
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (f"authority {folder.name}", "127.0.0.1")
     )
     ca = (
         _certificate(ca_name, ca_name, ca_key.public_key())
