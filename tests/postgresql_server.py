@@ -8,10 +8,27 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Protocol
 
 PATIENCE = 60.0  # seconds until a server answers; after a crash it replays its log first
 OWNER = "postgres"
 TEMPLATE = "broadcaster_template"
+USER = "broadcaster"  # who may come in by TLS and password only, where the server is guarded
+# The owner comes in as the fixture does; everyone else encrypted and with a password, or not at all.
+GUARDED = f"""host all {OWNER} 127.0.0.1/32 trust
+hostssl all all 127.0.0.1/32 scram-sha-256
+host all all all reject
+"""
+
+
+class Certificates(Protocol):
+    """Files of a server's certificate."""
+
+    @property
+    def certificate(self) -> Path: ...
+
+    @property
+    def key(self) -> Path: ...
 
 
 class NoServer(Exception):
@@ -61,7 +78,8 @@ def _children(pid: int) -> list[int]:
 class Server:
     """One server process and its databases. `url(name)` is what BROADCASTER_DATABASE_URL takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Certificates | None = None, password: str = "") -> None:
+        """`certificates` and `password`: USER must come in by TLS and with it."""
         self._programs = find_programs()
         self._account = _account()
         self.folder = Path(tempfile.mkdtemp(prefix="broadcaster-postgresql-"))
@@ -71,7 +89,22 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         words = ["--auth=trust", f"--username={OWNER}", "--encoding=UTF8", "--locale=C", "--no-instructions"]
         self._run("initdb", f"--pgdata={self.folder / 'data'}", *words)
+        self._guard: dict[str, object] = {}
+        if certificates:
+            self._guarded(certificates)
         self.start()
+        if password:
+            self.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{password}'")
+
+    def _guarded(self, certificates: Certificates) -> None:
+        data = self.folder / "data"
+        (data / "pg_hba.conf").write_text(GUARDED)
+        for source, name in ((certificates.certificate, "server.crt"), (certificates.key, "server.key")):
+            shutil.copyfile(source, data / name)
+            (data / name).chmod(0o600)
+            if self._account:
+                os.chown(data / name, self._account["user"], self._account["group"])  # type: ignore[arg-type]
+        self._guard = {"ssl": "on", "ssl_cert_file": data / "server.crt", "ssl_key_file": data / "server.key"}
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
@@ -96,6 +129,7 @@ class Server:
             "max_connections": 200,
             "shared_buffers": "64MB",
             "autovacuum_naptime": "1d",  # a plan that changes in the middle of a test would be luck
+            **self._guard,
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         while True:

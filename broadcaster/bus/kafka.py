@@ -11,9 +11,11 @@ from typing import Any
 
 import structlog
 from kafka import KafkaProducer
+from kafka.errors import KafkaError
 
 from broadcaster.bus import Record, Standing
 from broadcaster.bus.kafka_client import connection, standing
+from broadcaster.bus.kafka_faults import away
 from broadcaster.bus.kafka_reader import Reader, Tail
 from broadcaster.model import BadInput, Category, Unavailable
 from broadcaster.settings import Settings
@@ -102,16 +104,18 @@ class Publisher:
         with self._lock:
             for start in range(0, len(records), IN_FLIGHT):
                 try:
-                    self._block(records[start : start + IN_FLIGHT])
+                    self._producer = self._producer or self._build()
+                except KafkaError as error:
+                    raise away(self._settings, error) from error
+                try:
+                    self._block(self._producer, records[start : start + IN_FLIGHT])
                 except Exception as error:
                     self._discard()
                     raise Unavailable("bus", f"Kafka did not keep a record: {type(error).__name__} {error}") from error
 
-    def _block(self, records: Sequence[Record]) -> None:
-        if self._producer is None:
-            self._producer = self._build()
+    def _block(self, producer: KafkaProducer, records: Sequence[Record]) -> None:
         futures = [
-            self._producer.send(
+            producer.send(
                 r.topic, value=r.value, key=r.key.encode(), headers=[(k, v.encode()) for k, v in r.headers.items()]
             )
             for r in records

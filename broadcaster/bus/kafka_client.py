@@ -1,6 +1,5 @@
 """How clients of Kafka are told where it is, the topics with their partitions, and how the topics stand."""
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,13 +8,12 @@ from kafka import KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from broadcaster.bus import Standing, deliveries_topic, feeds_topic, reach_topic
-from broadcaster.model import Category, Mode, Unavailable
+from broadcaster.bus.kafka_faults import away
+from broadcaster.model import Category, Mode
 from broadcaster.settings import Settings
 from channels import CHANNELS, channel_class
 
 log = structlog.get_logger(__name__)
-# With a broker away the client says so several times a second; what of it matters reaches us as an exception, and is told once.
-logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 GROUP = "deliver."  # a consumer group is called deliver.<group of workers>
 # The constructors wait 30 s for a broker that is not there, and the pause between tries grows to 30 s, if they are let.
@@ -36,12 +34,6 @@ def connection(settings: Settings) -> dict[str, Any]:
             "sasl_plain_password": settings.kafka_password.get_secret_value(),
         }
     return found
-
-
-def away(settings: Settings, error: Exception) -> Unavailable:
-    """What is told where no broker answers."""
-    addresses = settings.bus_url.removeprefix("kafka://")
-    return Unavailable("bus", f"Kafka does not answer at {addresses}: {type(error).__name__} {error}")
 
 
 def all_topics(settings: Settings) -> dict[str, dict[str, Any]]:

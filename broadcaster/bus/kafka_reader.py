@@ -15,11 +15,18 @@ from typing import Any
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.errors import CommitFailedError, FencedInstanceIdError, KafkaError, RebalanceInProgressError
+from kafka.errors import (
+    CommitFailedError,
+    FencedInstanceIdError,
+    KafkaError,
+    KafkaTimeoutError,
+    RebalanceInProgressError,
+)
 from kafka.structs import OffsetAndMetadata
 
 from broadcaster.bus import FencedError, Record
-from broadcaster.bus.kafka_client import GROUP, away, connection
+from broadcaster.bus.kafka_client import GROUP, connection
+from broadcaster.bus.kafka_faults import away
 from broadcaster.model import Unavailable
 from broadcaster.settings import Settings
 
@@ -109,11 +116,18 @@ class Reader:
                     self._news.notify_all()
                 return
             except Exception as error:  # broker away, a stuck partition, a fault of the client: a fresh one starts over
-                log.warning("consumer_replaced", member=self._who, error=f"{type(error).__name__}: {error}")
+                log.warning("consumer_replaced", member=self._who, error=self._why(error))
                 self._stop.wait(1.0)
             finally:
                 if consumer is not None:
                     close_quietly(consumer)
+
+    def _why(self, error: Exception) -> str:
+        return (
+            away(self._settings, error).message
+            if isinstance(error, KafkaTimeoutError)
+            else f"{type(error).__name__}: {error}"
+        )
 
     def _build(self) -> KafkaConsumer:
         session = self._settings.kafka_session_ms

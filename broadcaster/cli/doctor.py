@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -41,9 +41,11 @@ def doctor(as_json: Json = False, home: Home = None) -> None:
     raise typer.Exit(0 if ok else 1)
 
 
-def checked(settings: "Settings") -> Iterator[dict[str, Any]]:
-    """Every check in order: {"name", "ok", "detail", "fix"}; fix is empty where it is fine."""
+def checked(settings: "Settings", only: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """Every check in order, or those of some names: {"name", "ok", "detail", "fix"}; fix is empty where it is fine."""
     for name, check, fix in CHECKS:
+        if only and name not in only:
+            continue
         try:
             yield {"name": name, "ok": True, "detail": check(settings), "fix": ""}
         except Exception as error:  # a broken machine breaks in ways nobody listed; a check must still answer
@@ -84,6 +86,32 @@ def _schema(settings: "Settings") -> str:
         return f"schema {current(store)}, {store.dialect}"
     finally:
         store.close()
+
+
+def _database(settings: "Settings") -> str:
+    from broadcaster.store import standing
+    from broadcaster.store.engine import open_store
+
+    if settings.store_url.startswith("sqlite"):
+        return "a file in the home folder"
+    store = open_store(settings.store_url)
+    try:
+        with store.read() as conn:
+            standing.alive(conn)
+        return f"{store.dialect} answers"
+    finally:
+        store.close()
+
+
+def _bus(settings: "Settings") -> str:
+    if not settings.bus_url.startswith("kafka://"):
+        return f"{settings.bus_url} tables in the database"
+    from broadcaster.bus.kafka_client import all_topics, standing
+
+    there, wanted = {each.topic for each in standing(settings)}, set(all_topics(settings))
+    if wanted - there:
+        raise BadInput("bus-topics", f"Kafka answers and lacks {len(wanted - there)} of {len(wanted)} topics")
+    return f"Kafka answers, {len(wanted)} topics"
 
 
 def _spool(settings: "Settings") -> str:
@@ -150,7 +178,13 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("python", _python, "install Python 3.11 or newer"),
     ("sqlite", _sqlite, "pip install pysqlite3, or set BROADCASTER_DATABASE_URL to a PostgreSQL database"),
     ("keys", _keys, "broadcaster init; where the file is open to others: chmod 600 on it"),
+    (
+        "database",
+        _database,
+        "start the server, or set BROADCASTER_DATABASE_URL to its address, user, password and sslmode",
+    ),
     ("schema", _schema, "broadcaster init"),
+    ("bus", _bus, "look at BROADCASTER_BUS_URL and at what detail names; missing topics: broadcaster init"),
     ("spool", _spool, "let this user write to the home folder, or set BROADCASTER_HOME to another"),
     ("speech", _speech, "pip install espeakng-loader, or set BROADCASTER_SPEECH_ENGINES to an engine that is there"),
     (

@@ -9,6 +9,7 @@ import structlog
 
 from broadcaster.bus import Bus, FencedError, deliveries_topic, open_bus, over_kafka
 from broadcaster.deliver import fanout, feed_news, news
+from broadcaster.deliver.lost import Lookout
 from broadcaster.deliver.receipts import fold
 from broadcaster.deliver.sweep import sweep
 from broadcaster.deliver.worker import Worker
@@ -64,7 +65,7 @@ def run_workers(
         if over_kafka(inst):
             jobs.append(("feed-news", lambda: feed_news.run(inst, bus, stop)))
     if "sweep" in also:
-        jobs.append(("sweep", lambda: _sweep(inst, stop)))
+        jobs.append(("sweep", lambda: _sweep(inst, bus, stop)))
     failed: list[BaseException] = []
     threads = [threading.Thread(target=_guard, args=(job, stop, failed), name=label) for label, job in jobs]
     for thread in threads:
@@ -97,9 +98,10 @@ def _guard(job: Callable[[], None], stop: Event, failed: list[BaseException]) ->
             stop.set()
 
 
-def _sweep(inst: Installation, stop: Event) -> None:
+def _sweep(inst: Installation, bus: Bus, stop: Event) -> None:
+    lookout = Lookout(bus) if over_kafka(inst) else None
     while not stop.is_set():
-        sweep(inst)
+        sweep(inst, lookout)
         while fold(inst) and not stop.is_set():
             pass
         stop.wait(SWEEP_SECONDS)

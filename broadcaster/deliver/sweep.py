@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection
 
+from broadcaster.deliver.lost import Lookout
 from broadcaster.installation import Installation
 from broadcaster.model import Category, Outcome
 from broadcaster.store import delivering, feeds, sweeping
@@ -13,21 +14,26 @@ from broadcaster.store.delivering import ChunkRow
 LOST_MS = {Category.EMERGENCY: 5_000, Category.NOTICE: 30_000, Category.PROMOTION: 60_000}
 
 
-def sweep(inst: Installation) -> int:
-    """One pass. Returns how many deliveries it gave another outcome."""
+def sweep(inst: Installation, lookout: Lookout | None = None) -> int:
+    """One pass. Returns how many deliveries it gave another outcome.
+
+    `lookout`: asks the bus whether records are lost. Without one their age decides, which is enough for a bus that doubles none.
+    """
     changed = _doubt(inst) + _ended(inst)
     with inst.store.read() as conn:
         now = now_ms(conn)
         idle = not sweeping.anything_to_do(conn, now)
     if not idle:  # an idle installation writes nothing
-        _tidy(inst, now)
+        _tidy(inst, now, lookout)
     return changed
 
 
-def _tidy(inst: Installation, now: int) -> None:
+def _tidy(inst: Installation, now: int, lookout: Lookout | None) -> None:
     """A transaction for each kind of row: workers ask for campaigns before chunks, and this must not do the reverse."""
-    for lane, age in LOST_MS.items():
+    for lane, age in LOST_MS.items() if lookout is None else ():
         inst.store.transact(lambda conn: sweeping.forget_lost(conn, lane, now - age))  # noqa: B023  run at once
+    if lookout:
+        lookout.forget_lost(inst, LOST_MS)
     inst.store.transact(lambda conn: feeds.drop_expired(conn, now))
     with inst.store.read() as conn:
         quiet = delivering.quiet_campaigns(conn)

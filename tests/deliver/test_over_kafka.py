@@ -23,6 +23,7 @@ from broadcaster.deliver.bus_feeds import BusFeeds, feed_source
 from broadcaster.deliver.fanout import fan_out
 from broadcaster.deliver.feed_news import tell_feeds
 from broadcaster.deliver.feeds import DatabaseFeeds, FeedServer, board_text, playlist
+from broadcaster.deliver.lost import Lookout
 from broadcaster.deliver.runner import run_workers
 from broadcaster.deliver.sweep import sweep
 from broadcaster.installation import Installation
@@ -126,24 +127,62 @@ def test_with_every_broker_down_an_emergency_starts_within_5_seconds_and_a_notic
     assert len(emergency.ledger()) == 20 + 50 + 5 + 20, "each once: posts are lines too"
 
 
-def test_a_lost_record_is_found_by_the_sweep(
+TOPIC = "broadcaster.live.deliveries.sms.notice"
+
+
+def looked(inst: Installation, bus: Bus, again: int) -> None:
+    """A fan-out that has nothing to do, a sweep, and a fan-out that announces so many again."""
+    assert fan_out(inst, bus) == 0
+    sweep(inst, Lookout(bus))
+    assert fan_out(inst, bus) == again
+
+
+def cut_tail(broker: Broker) -> None:
+    """Every record of the topic is gone, as after a log was lost."""
+    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    admin.delete_records({TopicPartition(TOPIC, p): -1 for p in range(2)})
+    admin.close()
+
+
+@pytest.mark.database("postgresql")
+def test_lost_records_are_announced_again_and_those_that_wait_their_turn_are_not(
     plan: Any, far: Installation, own_kafka: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned = plan(10, install=far)
-    assert fan_out(far, bus) == 1
-    assert fan_out(far, bus) == 0
-    admin = KafkaAdminClient(bootstrap_servers=own_kafka.address)
-    topic = "broadcaster.live.deliveries.sms.notice"
-    admin.delete_records({TopicPartition(topic, p): -1 for p in range(2)})
-    admin.close()
-    assert bus.tail(topic, "") == []
-    sweep(far)
-    assert fan_out(far, bus) == 0, "too early to call it lost"
+    planned = plan(10, chunk=2, install=far)
+    assert fan_out(far, bus) == 5
+    cut_tail(own_kafka)
+    assert bus.tail(TOPIC, "") == []
+    looked(far, bus, 0)  # too early to call them lost
     monkeypatch.setattr(sweep_module, "LOST_MS", {"notice": -1000})
-    sweep(far)
+    looked(far, bus, 5)
+    for _ in range(3):
+        looked(far, bus, 0)  # the same backlog, however long it waits
+    assert len(bus.tail(TOPIC, "")) == 5
+    cut_tail(own_kafka)
+    younger = plan(2, install=far)
     assert fan_out(far, bus) == 1
+    looked(far, bus, 6)  # one record ahead, six chunks: which five are lost is not known
     assert planned.outcomes() == {"waiting": 10}
-    assert len(bus.tail(topic, "")) == 1
+    assert younger.outcomes() == {"waiting": 2}
+    looked(far, bus, 0)
+    own_kafka.kill()
+    began = time.monotonic()
+    sweep(far, Lookout(bus))
+    assert time.monotonic() - began < 5
+    assert fan_out(far, bus) == 0, "a bus that is away has lost nothing"
+
+
+@pytest.mark.usefixtures("working")
+def test_a_record_lost_while_others_of_its_lane_are_worked_on_is_sent_soon(
+    plan: Any, far: Installation, own_kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "LOST_MS", {"emergency": 5_000, "notice": 1_000, "promotion": 60_000})
+    planned = plan(10, install=far)
+    with far.store.write() as conn:  # as if it were on the bus
+        conn.execute(text("UPDATE chunk SET published_at = :now"), {"now": now_ms(conn)})
+    for _ in range(3):
+        plan(10, install=far)
+    assert until(lambda: planned.outcomes() == {"accepted": 10}, 15) < 8
 
 
 @pytest.mark.usefixtures("working")
