@@ -309,6 +309,8 @@ class Tail:
         ends = consumer.end_offsets(partitions, timeout_ms=3_000)
         for partition in partitions:
             at = offsets.get(partition.partition, 0)
+            if at > ends[partition]:  # a broker that came back without its log's tail: what it holds is looked at anew
+                at = offsets[partition.partition] = 0
             if consumer.position(partition, timeout_ms=1_000) != at:
                 consumer.seek(partition, at)
         found: list[Record] = []

@@ -20,6 +20,8 @@ from broadcaster.store.records import bury
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.2
+AGAIN_SECONDS = 1.0  # between looks at a bus that does not answer
+PROVE_SECONDS = 1.0  # between looks at the sequences of all devices, while the bus is not proven
 BEHIND_SECONDS = (
     5.0  # changes that nobody told the bus for so long: whoever tells them is gone, so that the database is read
 )
@@ -42,23 +44,39 @@ class BusFeeds:
         self._caught_up = False  # everything that lay on the bus at the last look is in memory
         self._behind_since: float | None = None
         self._no_database = False
+        self._proven = False  # what is in memory was once as new as the database
+        self._prove_at = 0.0
+        self._lost = False  # the bus was found to lack what it had been told; said once, for a storm would help nobody
+        self._given: dict[int, int] = {}  # recipient -> sequence that was served last
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def held(self, key: bytes) -> Feed | None:
-        """From memory alone."""
-        if self._trusted and (found := self._by_token.get(key)):
-            return found
-        return self._database.held(key)
+        """From memory alone. Never an older feed than before: a bus that was told late must not take back what the database said."""
+        for found in (self._by_token.get(key) if self._trusted else None, self._database.held(key)):
+            if found is not None and found.sequence >= self._given.get(found.recipient_id, 0):
+                return self._noted(found)
+        return None
 
     def find(self, key: bytes) -> Feed | None:
         """The same, else from the database: a device enrolled a moment ago, or a bus that lost its records."""
-        return self.held(key) or self._database.find(key)
+        found = self.held(key)
+        if found is None:
+            self._database.drop(key)  # what it holds is older than what was served
+            found = self._database.find(key)
+        return self._noted(found) if found is not None else None
+
+    def _noted(self, found: Feed) -> Feed:
+        self._given[found.recipient_id] = found.sequence
+        return found
 
     @property
     def _trusted(self) -> bool:
-        behind = self._behind_since is not None and time.monotonic() - self._behind_since > BEHIND_SECONDS
-        return self._no_database or (self._caught_up and not behind)
+        return self._no_database or (self._caught_up and self._proven and not self._behind)
+
+    @property
+    def _behind(self) -> bool:
+        return self._behind_since is not None and time.monotonic() - self._behind_since > BEHIND_SECONDS
 
     def refresh(self) -> None:
         """Starts to listen at the first call; learns whether the bus was told everything. Raises Unavailable."""
@@ -74,6 +92,8 @@ class BusFeeds:
             self._behind_since = None
         elif self._behind_since is None:
             self._behind_since = time.monotonic()
+        elif self._behind:
+            self._proven = False  # once it is told again, what was told must be seen to have arrived
 
     def close(self) -> None:
         """Ends the thread."""
@@ -83,19 +103,47 @@ class BusFeeds:
 
     def _listen(self) -> None:
         while not self._stop.is_set():
-            try:
-                for mode in self._after:
-                    self.look(mode)
-                self._caught_up = True
-                self._stop.wait(LOOK_SECONDS)
-            except Unavailable as error:
-                self._caught_up = False
-                log.warning("feeds_from_database", code=error.code, message=error.message)
-                self._stop.wait(1.0)
-            except Exception:  # a fault of the client: feeds come from the database until the next look succeeds
-                self._caught_up = False
-                log.exception("feeds_from_database")
-                self._stop.wait(1.0)
+            self._stop.wait(LOOK_SECONDS if self.turn() else AGAIN_SECONDS)
+
+    def turn(self) -> bool:
+        """One look at the bus. False where it does not answer: feeds come from the database until the next one succeeds."""
+        try:
+            wanted = self._wanted()
+            for mode in self._after:
+                self.look(mode)
+        except Unavailable as error:
+            log.warning("feeds_from_database", code=error.code, message=error.message)
+        except Exception:  # a fault of the client
+            log.exception("feeds_from_database")
+        else:
+            self._caught_up = True
+            self._prove(wanted)
+            return True
+        self._caught_up = self._proven = False
+        return False
+
+    def _wanted(self) -> list[tuple[int, int, bool]] | None:
+        """What a look that begins now must bring, for it to be proven; None where there is nothing to prove now."""
+        now = time.monotonic()
+        if self._proven or now < self._prove_at:
+            return None
+        self._prove_at = now + PROVE_SECONDS
+        with contextlib.suppress(Unavailable), self._inst.store.read() as conn:
+            return feeds.sequences(conn)
+        return None
+
+    def _prove(self, wanted: list[tuple[int, int, bool]] | None) -> None:
+        """Holds memory against the database: a server that starts cannot know how old the bus is, and a broker may lose its tail."""
+        if wanted is None:
+            return
+        none = (-1, b"")
+        lacking = [told for recipient, sequence, told in wanted if self._by_device.get(recipient, none)[0] < sequence]
+        self._proven = not lacking
+        if any(lacking) and not self._lost:
+            self._lost = True
+            log.warning("feeds_lost_by_the_bus", devices=sum(lacking))
+            with contextlib.suppress(Unavailable), self._inst.store.write() as conn:
+                feeds.forget_told(conn)
 
     def look(self, mode: str) -> None:
         """Takes in what came to the topic of a mode since the last look. Raises Unavailable."""

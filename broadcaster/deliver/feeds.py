@@ -124,6 +124,11 @@ class DatabaseFeeds:
             found = self._load(key)
         return found
 
+    def drop(self, key: bytes) -> None:
+        """Forgets one feed: it is loaded again at the next poll."""
+        with self._lock:
+            self._feeds.pop(key, None)
+
     def refresh(self) -> None:
         """Drops changed feeds."""
         with self._inst.store.read() as conn:

@@ -67,6 +67,17 @@ def told(conn: Connection) -> int:
     return int(run(conn, "SELECT n FROM feed_version WHERE id = 2").scalar() or 0)
 
 
+def sequences(conn: Connection) -> list[tuple[int, int, bool]]:
+    """Every device whose feed ever changed: recipient, sequence, and whether the bus was told of it."""
+    rows = run(
+        conn,
+        "SELECT d.recipient_id, d.sequence, d.changed FROM device d JOIN recipient r ON r.id = d.recipient_id "
+        "WHERE r.active AND d.changed > 0",
+    ).all()
+    until = told(conn)
+    return [(int(who), int(sequence), int(changed) <= until) for who, sequence, changed in rows]
+
+
 def mark_told(conn: Connection, before: int, now_told: int) -> bool:
     """Moves it on. False: another process has moved it meanwhile."""
     if run(conn, "UPDATE feed_version SET n = ? WHERE id = 2 AND n = ?", now_told, before).rowcount == 1:
