@@ -55,6 +55,7 @@ def _home(servers: Servers, scale: bool, http: bool) -> Iterator[tuple[Installat
         finally:
             inst.close()
             if scale:
+                servers.end_bus()
                 servers.drop(DATABASE)
 
 
