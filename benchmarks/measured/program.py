@@ -30,7 +30,7 @@ class Row:
     """What one measurement came to."""
 
     rate: float  # recipients a second
-    cpu_us: float  # processor time of everything but the sink, microseconds a recipient
+    cpu_us: float  # microseconds of processor a recipient, of everything but the sink and the watcher
     submit: float = 0.0  # seconds
 
 

@@ -101,8 +101,8 @@ class Servers:
                 one.stop()
 
     def cpu(self) -> float:
-        """Processor seconds so far of everything but the sink."""
-        return cpu_seconds(without=self.sink.pid)
+        """Processor seconds so far of everything but the sink and this process, which only watches."""
+        return cpu_seconds(without=self.sink.pid) - time.process_time()
 
     def database(self, name: str) -> str:
         """Address of an empty database of this name. Raises Absent."""

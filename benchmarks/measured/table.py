@@ -43,7 +43,7 @@ def side_by_side(rounds: Rounds) -> list[str]:
     """Rates, processor time, ratios of what was measured."""
     there = [name for name in LABELS if rounds.get(name)]
     lines = [line(LABELS[name], [row.rate for row in rounds[name]], "recipients/s") for name in there]
-    lines.append("processor time of all processes but the sink:")
+    lines.append("processor time of all processes but the sink; idle threads take theirs for as long as a row lasts:")
     lines += [line(f"  {LABELS[name]}", [row.cpu_us for row in rounds[name]], "us/recipient") for name in there]
     pairs = [(above, below) for above, below in RATIOS if above in there and below in there]
     lines += _ratios("ratios of rates, each within one round:", rounds, pairs, "rate")
