@@ -31,7 +31,7 @@ from broadcaster.compose.recipients import NewRecipient, add_recipients
 from broadcaster.installation import Installation, initialise
 from broadcaster.model import Mode, Selection
 from broadcaster.people import find_user
-from broadcaster.store import delivering
+from broadcaster.store import delivering, windows
 from broadcaster.store.clock import now_ms
 from broadcaster.store.counters import counting, totals
 from broadcaster.store.driver import run
@@ -214,8 +214,7 @@ def claims(inst: Installation) -> dict[str, float]:
         begun = time.perf_counter()
         with inst.store.write() as conn, counting(conn, made.id) as turn:
             now = now_ms(conn)
-            lease = delivering.new_lease(conn, chunk, (first, first + 7), "bench", now + 3_600_000)
-            delivering.claim(turn, lease, (first, first + 7), now)
+            windows.claim(turn, windows.Wanted(chunk, (first, first + 7), "bench", now + 3_600_000, ("never",)), now)
         took.append((time.perf_counter() - begun) * 1000)
     return {"claim_p50": statistics.median(took), "claim_max": max(took)}
 

@@ -1,204 +1,108 @@
-"""How fast a campaign goes from its approval to its last count, beside what the same machine does with less around it.
+"""How fast a campaign goes from its approval to its last count, beside what the same machine does by other means, in one run.
 
-Prints ratios of things measured side by side in one run; absolute figures drift with the machine. Run: ./scripts/bench pipeline
+Rows of one round run one after another, round after round, so that a machine that slows down slows all of them; read the
+ratios. Run: ./scripts/bench pipeline [--recipients N] [--rounds N] [--only ROW,ROW]
 """
 
 import argparse
-import json
-import statistics
-import subprocess
+import os
 import sys
 import tempfile
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from threading import Event
-from typing import Any
 
-from broadcaster.bus import open_bus
-from broadcaster.cli.demo import _draft
-from broadcaster.cli.demo_home import furnish
-from broadcaster.compose import campaigns
-from broadcaster.deliver.fanout import fan_out
-from broadcaster.deliver.runner import topics_of
-from broadcaster.deliver.sending import Sender, Sent, Window
-from broadcaster.deliver.worker import Worker
-from broadcaster.installation import Installation, initialise
-from broadcaster.people import find_user
-from broadcaster.store import delivering, windows
-from broadcaster.store.clock import now_ms
-from broadcaster.store.counters import counting
-from broadcaster.store.recording import Held, record_accepted
-from channels.base import ACCEPTED, Answer, Message
+from measured import inside, peers, program, table
+from measured.job import write_job
+from measured.machine import load
+from measured.program import Row
+from measured.servers import Absent, Servers
+
+RECIPIENTS, EACH, ROUNDS = 30_000, 1_500, 3  # under six minutes on two quiet cores
+ROWS = ["inside", *table.LABELS]
 
 
-class TimedSender(Sender):
-    """Notes how long it opens addresses and fills wordings, and how long the channel takes."""
-
-    filling = sending = 0.0
-
-    def _messages(self, window: Window) -> list[Message | Answer]:
-        begun = time.perf_counter()
-        made = super()._messages(window)
-        self.filling += time.perf_counter() - begun
-        return made
-
-    def send(self, chunk: delivering.ChunkRow, window: Window, stop: Event) -> Sent:
-        begun, before = time.perf_counter(), self.filling
-        sent = super().send(chunk, window, stop)
-        self.sending += time.perf_counter() - begun - (self.filling - before)
-        return sent
-
-
-class SilentSender(Sender):
-    """Claims and outcomes alone: no address is opened, no text made, nothing sent."""
-
-    def send(self, chunk: delivering.ChunkRow, window: Window, stop: Event) -> Sent:  # noqa: ARG002
-        return Sent(window, [ACCEPTED] * len(window.rows), "none")
-
-
-def prepared(folder: Path, phones: int, **settings: Any) -> tuple[Installation, int, float]:
-    """A home with so many phones and an approved campaign to them; seconds that its submit took."""
-    inst = initialise(home=folder, sms_provider="spool", social_provider="spool", **settings)
-    furnish(inst, (phones, 0, 0), 1)
-    author, approver = find_user(inst, "author"), find_user(inst, "approver")
-    made = campaigns.create(inst, author, _draft())
-    begun = time.perf_counter()
-    submitted = campaigns.submit(inst, author, made.id)
-    took = time.perf_counter() - begun
-    campaigns.approve(inst, approver, made.id, submitted.sealed_digest)
-    return inst, int(submitted.planned or 0), took
-
-
-def carry_out(inst: Installation, make: type[Sender]) -> tuple[float, list[Sender]]:
-    """Seconds until one process, one thread, has counted everything; the senders that did it."""
-    bus = open_bus(inst)
-    workers = [Worker(inst, bus, topics_of(group), group) for group in ("sms", "social")]
-    senders = [make(inst) for _ in workers]
-    for worker, sender in zip(workers, senders, strict=True):
-        worker._sender = sender
-    begun = time.perf_counter()
-    while True:
-        moved = fan_out(inst, bus)
-        for worker in workers:
-            while worker.step():
-                moved += 1
-        if not moved:
-            return time.perf_counter() - begun, senders
-
-
-def one_by_one(inst: Installation, most: int) -> float:
-    """Deliveries a second where each has a claim and an outcome of its own, each durable: what a window of 1 costs."""
-    with inst.store.read() as conn:
-        chunk = delivering.chunk_row(conn, 1)
-    assert chunk is not None
-    begun = time.perf_counter()
-    for n in range(1, most + 1):
-        with inst.store.write() as conn, counting(conn, chunk.campaign_id) as turn:
-            now = now_ms(conn)
-            lease, rows = windows.claim(turn, windows.Wanted(chunk, (n, n), "bench", now + 30_000, ("never",)), now)
-        with inst.store.write() as conn, counting(conn, chunk.campaign_id) as turn:
-            windows.end_lease(conn, lease)
-            record_accepted(turn, Held(lease, "none"), rows, now_ms(conn))
-    return most / (time.perf_counter() - begun)
-
-
-def whole_program(
-    phones: int, workers: int, extra: tuple[str, ...] = ("--speakers", "0", "--boards", "0")
-) -> dict[str, Any]:
-    """The demo as a person runs it: processes, bus, spool. Its own answer."""
-    with tempfile.TemporaryDirectory() as folder:
-        words = ["demo", "--once", "--recipients", str(phones), "--workers", str(workers), *extra, "--json"]
-        command = [sys.executable, "-P", "-m", "broadcaster.cli", "--home", folder, *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
-
-
-def stages(phones: int) -> dict[str, float]:
-    """Deliveries a second of one process, and the shares of its time."""
-    with tempfile.TemporaryDirectory() as folder:
-        inst, planned, submit = prepared(Path(folder), phones)
-        took, senders = carry_out(inst, TimedSender)
-        filling = sum(s.filling for s in senders if isinstance(s, TimedSender))
-        sending = sum(s.sending for s in senders if isinstance(s, TimedSender))
-        inst.close()
+def measures(servers: Servers, job: Path, options: argparse.Namespace) -> dict[str, Callable[[], Row]]:
+    """What each row of the table is measured by."""
+    phones, workers = options.recipients, options.workers
+    ours = partial(program.carry_out, servers, phones, workers)
+    celery = partial(peers.celery, servers, job)
     return {
-        "rate": planned / took,
-        "submit": submit,
-        "planned": planned,
-        "filling": filling / took,
-        "sending": sending / took,
+        "embedded-spool": lambda: ours(scale=False, http=False),
+        "scale-spool": lambda: ours(scale=True, http=False),
+        "bare-1": lambda: peers.bare(servers, job, phones, 1),
+        "bare-2": lambda: peers.bare(servers, job, phones, 2),
+        "embedded-http": lambda: ours(scale=False, http=True),
+        "scale-http": lambda: ours(scale=True, http=True),
+        "celery-chunked": lambda: celery(phones, workers, "chunk"),
+        "celery-aiohttp": lambda: celery(phones, workers, "chunk_aiohttp"),
+        "celery-each": lambda: celery(min(phones, options.each), workers, "each"),
     }
 
 
-def claims_alone(phones: int) -> float:
-    """Deliveries a second of claims and outcomes by windows of 100."""
-    with tempfile.TemporaryDirectory() as folder:
-        inst, planned, _ = prepared(Path(folder), phones)
-        took, _ = carry_out(inst, SilentSender)
-        inst.close()
-    return planned / took
-
-
-def each_alone(phones: int) -> float:
-    """Deliveries a second one by one."""
-    with tempfile.TemporaryDirectory() as folder:
-        inst, planned, _ = prepared(Path(folder), phones)
-        rate = one_by_one(inst, planned)
-        inst.close()
-    return rate
+def side_by_side(
+    servers: Servers, options: argparse.Namespace
+) -> tuple[table.Rounds, dict[str, list[float]], list[str]]:
+    """All rows, round after round; those of one process; and what could not be measured."""
+    found: table.Rounds = {}
+    within: dict[str, list[float]] = {}
+    absent: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-job-") as folder:
+        job = Path(folder) / "job.jsonl"
+        if any(name.startswith(("bare", "celery")) for name in options.only):
+            write_job(job, options.recipients)
+        ways = measures(servers, job, options)
+        for number in range(options.rounds):
+            print(f"round {number + 1} of {options.rounds}; load {load()}", file=sys.stderr)
+            for name in [name for name in ways if name in options.only and name not in absent]:
+                try:
+                    found.setdefault(name, []).append(ways[name]())
+                    print(f"  {name} {found[name][-1].rate:,.0f}/s {found[name][-1].cpu_us:,.0f} us", file=sys.stderr)
+                except Absent as error:
+                    absent[name] = str(error)
+            if "inside" in options.only:
+                for key, value in inside.measured(options.recipients).items():
+                    within.setdefault(key, []).append(value)
+    return found, within, [f"not measured: {name}: {why}" for name, why in absent.items()]
 
 
 def report(options: argparse.Namespace) -> None:
-    """Runs everything in turn, round after round, and prints medians with their spread."""
-    rounds: list[dict[str, float]] = []
-    for number in range(options.rounds):
-        print(f"round {number + 1} of {options.rounds} ...", file=sys.stderr)
-        program = whole_program(options.recipients, options.workers)
-        inside = stages(min(options.recipients, 100_000))
-        rounds.append(
-            {
-                "program": program["per_second"],
-                "program_submit": program["seconds"]["submit"],
-                "one_process": inside["rate"],
-                "filling": inside["filling"],
-                "sending": inside["sending"],
-                "claims": claims_alone(min(options.recipients, 100_000)),
-                "each": each_alone(3_000),
-            }
-        )
-    show(options, {name: [r[name] for r in rounds] for name in rounds[0]})
+    """Runs everything and prints the tables."""
+    loads = [load()]
+    with Servers() as servers:
+        ceilings = [servers.sink.ceiling()]
+        found, within, absent = side_by_side(servers, options)
+        ceilings.append(servers.sink.ceiling())
+    loads.append(load())
+    print(
+        f"{options.recipients:,} phones, {options.each:,} where each is a task; {options.workers} worker processes; full"
+    )
+    print(
+        f"syncs in both databases; {options.rounds} rounds on {os.cpu_count()} cores; load {loads[0]}, at the end {loads[1]}"
+    )
+    print(table.line("the sink itself, from a client without an HTTP library", ceilings, "requests/s"))
+    if found:
+        print("\n".join(table.side_by_side(found)))
+    if within:
+        print("\n".join(["", *table.inside(within, found.get("embedded-spool", []))]))
+    print("\n".join(absent), end="\n" if absent else "")
 
 
-def show(options: argparse.Namespace, found: dict[str, list[float]]) -> None:
-    """The table."""
-
-    def line(label: str, values: list[float], unit: str) -> None:
-        spread = f"({min(values):,.2f} - {max(values):,.2f})"
-        print(f"{label:58} {statistics.median(values):>10,.2f} {unit}   {spread}")
-
-    def ratio(above: str, below: str) -> list[float]:
-        return [a / b for a, b in zip(found[above], found[below], strict=True)]
-
-    head = f"{options.recipients:,} phones, spool, SQLite with synchronous=FULL"
-    print(f"{head}, {options.workers} worker processes; {options.rounds} rounds")
-    line("submit: render, measure, plan, seal, write", found["program_submit"], "s")
-    line("whole program, approve -> all counted", found["program"], "deliveries/s")
-    line("one process, fan-out and worker in turn", found["one_process"], "deliveries/s")
-    line("claims and outcomes alone, window 100", found["claims"], "deliveries/s")
-    line("claims and outcomes one by one", found["each"], "deliveries/s")
-    line("ratio: whole program / claims and outcomes alone", ratio("program", "claims"), "x")
-    line("ratio: whole program / one by one", ratio("program", "each"), "x")
-    print("where the time of one process goes:")
-    line("  addresses opened, wordings filled", [100 * v for v in found["filling"]], "%")
-    line("  spool: written and synced", [100 * v for v in found["sending"]], "%")
-    rest = [100 * (1 - a - b) for a, b in zip(found["filling"], found["sending"], strict=True)]
-    line("  claims, outcomes, counters, bus", rest, "%")
+def rows(words: str) -> list[str]:
+    """Names of rows, comma separated."""
+    names = words.split(",")
+    if unknown := [name for name in names if name not in ROWS]:
+        raise argparse.ArgumentTypeError(f"no row {', '.join(unknown)}; one of: {', '.join(ROWS)}")
+    return names
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipients", type=int, default=200_000)
+    parser.add_argument("--recipients", type=int, default=RECIPIENTS)
+    parser.add_argument("--each", type=int, default=EACH, help="recipients where each is a task of its own")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", type=rows, default=ROWS, metavar="ROW,ROW", help=f"of {', '.join(ROWS)}")
+    for name in [name for name in os.environ if name.startswith("BROADCASTER_")]:
+        del os.environ[name]  # the person's own installation is not what is measured
     report(parser.parse_args())
