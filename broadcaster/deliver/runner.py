@@ -8,7 +8,7 @@ from threading import Event
 import structlog
 
 from broadcaster.bus import Bus, FencedError, deliveries_topic, open_bus, over_kafka
-from broadcaster.deliver import fanout, feed_news, news
+from broadcaster.deliver import fanout, feed_news, news, providers
 from broadcaster.deliver.receipts import fold
 from broadcaster.deliver.sweep import sweep
 from broadcaster.deliver.worker import Worker
@@ -65,6 +65,7 @@ def run_workers(
             jobs.append(("feed-news", lambda: feed_news.run(inst, bus, stop)))
     if "sweep" in also:
         jobs.append(("sweep", lambda: _sweep(inst, stop)))
+        jobs.append(("providers", lambda: providers.run(inst, stop)))
     failed: list[BaseException] = []
     threads = [threading.Thread(target=_guard, args=(job, stop, failed), name=label) for label, job in jobs]
     for thread in threads:

@@ -9,8 +9,8 @@ from threading import Event
 import structlog
 
 from broadcaster.deliver import pace
-from broadcaster.deliver.outlets import outlet
-from broadcaster.deliver.pace import NOT_SENT, Circuit
+from broadcaster.deliver.pace import NOT_SENT, Budget
+from broadcaster.deliver.routes import Route, Routes
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, Category, Outcome, Unavailable
 from broadcaster.store import delivering
@@ -39,6 +39,9 @@ class Window:
     campaign: CampaignNow
     rows: list[Claimed]
     claimed: float  # monotonic
+    provider: str = ""  # that was chosen when they were claimed
+    begins: float = 0.0  # monotonic: when the rate lets the first of them go
+    rate: float = 0.0  # messages a second; 0 = as quickly as the provider takes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Sent:
     window: Window
     answers: list[Answer]
     provider: str
+    budget: Budget | None = None  # of second tries; None: none is kept
 
 
 class Sender:
@@ -55,53 +59,64 @@ class Sender:
 
     def __init__(self, inst: Installation) -> None:
         self._inst = inst
-        self._outlets: dict[tuple[str, str], Channel] = {}
-        self._circuits: dict[tuple[str, str, str], Circuit] = {}
+        self._routes = Routes(inst)
+        self._budgets: dict[tuple[str, str, str], Budget] = {}
         self._pieces: dict[int, dict[int, list[str]]] = {}
 
     def prepare(self, mode: str, chunk: ChunkRow) -> None:
         """Builds whatever a send of this chunk needs, before anything of it is claimed. Raises what stands in the way."""
-        self._outlet(mode, chunk.channel)
+        self.route(mode, chunk)
         self._wordings(chunk.campaign_id)
 
-    def circuit(self, mode: str, chunk: ChunkRow) -> Circuit:
-        """Whether the provider of this channel, mode and lane reaches anybody."""
-        key = (mode, chunk.channel, chunk.lane)
-        if key not in self._circuits:
-            self._circuits[key] = Circuit(self._inst.settings, chunk.lane)
-        return self._circuits[key]
+    def route(self, mode: str, chunk: ChunkRow) -> Route:
+        """The way that the next window of a chunk goes."""
+        return self._routes.choose(mode, chunk.channel, chunk.lane)
 
     def send(self, chunk: ChunkRow, window: Window, stop: Event) -> Sent:
         """An answer for every row. Nothing raises from here: what was not surely refused may have left."""
-        channel = self._outlet(window.campaign.mode, chunk.channel)
+        route = self._routes.by_name(window.campaign.mode, chunk.channel, chunk.lane, window.provider)
         messages = self._messages(window)
         ready = [message for message in messages if isinstance(message, Message)]
-        answers = iter(self._in_batches(channel, chunk, window, ready, stop))
+        told = self._in_batches(route, chunk, window, ready, stop)
+        answers = iter(told)
         answered = [next(answers) if isinstance(m, Message) else m for m in messages]
-        return Sent(window, answered, channel.settings.provider)
+        return Sent(window, answered, route.provider, self._budget(window, chunk, route, told))
 
     def close(self) -> None:
         """Release what the channels keep open."""
-        for channel in self._outlets.values():
-            channel.close()
+        self._routes.close()
+
+    def _budget(self, window: Window, chunk: ChunkRow, route: Route, told: Sequence[Answer]) -> Budget | None:
+        if chunk.lane == Category.EMERGENCY:  # an alarm is tried again as soon as the provider lets it
+            return None
+        budget = self._budgets.setdefault((window.campaign.mode, chunk.channel, route.provider), Budget())
+        budget.sent(sum(answer is not NOT_SENT for answer in told))
+        return budget
 
     def _in_batches(
-        self, channel: Channel, chunk: ChunkRow, window: Window, messages: Sequence[Message], stop: Event
+        self, route: Route, chunk: ChunkRow, window: Window, messages: Sequence[Message], stop: Event
     ) -> list[Answer]:  # fmt: skip
-        circuit = self.circuit(window.campaign.mode, chunk)
         answers: list[Answer] = []
-        step = self._step(channel, len(messages))
+        step = self._step(route, window, len(messages))
         for start in range(0, len(messages), step):
-            if stop.is_set() or circuit.wait_s() or not self._goes_on(window, first=start == 0):
+            if window.rate:
+                at = max(window.begins + start / window.rate, route.free_at)
+                stop.wait(max(0.0, at - time.monotonic()))
+                route.free_at = (
+                    time.monotonic() + step / window.rate
+                )  # late ones are not caught up with: that is a burst
+            if stop.is_set() or route.circuit.wait_s() or not self._goes_on(window, first=start == 0):
                 break
             batch = messages[start : start + step]
-            told = _asked(channel, batch)
-            circuit.note(told)
+            told = _asked(route.channel, batch)
+            self._routes.note(route, window.campaign.mode, chunk.lane, told)
             answers.extend(told)
         return answers + [NOT_SENT] * (len(messages) - len(answers))
 
-    def _step(self, channel: Channel, messages: int) -> int:
-        if channel.settings.provider == "spool":  # a file takes the window in one write
+    def _step(self, route: Route, window: Window, messages: int) -> int:
+        if window.rate:  # a quarter of a second of it, so that a provider which counts by the second sees no burst
+            return max(1, min(SUB_BATCH, self._inst.settings.sms_connections, int(window.rate / 4)))
+        if route.channel.settings.provider == "spool":  # a file takes the window in one write
             return max(1, messages)
         return max(1, min(SUB_BATCH, self._inst.settings.sms_connections))
 
@@ -142,11 +157,6 @@ class Sender:
             log.error("message_not_made", campaign_id=campaign.id, n=row.n, reason=reason)
             return Answer(AnswerWord.FAILED, reason=reason)
 
-    def _outlet(self, mode: str, kind: str) -> Channel:
-        if (mode, kind) not in self._outlets:
-            self._outlets[mode, kind] = outlet(self._inst, mode, kind)
-        return self._outlets[mode, kind]
-
     def _wordings(self, campaign_id: int) -> dict[int, list[str]]:
         if campaign_id not in self._pieces:
             with self._inst.store.read() as conn:
@@ -177,12 +187,12 @@ def _filled(pieces: list[str], slots: str | None) -> str:
 
 def results(inst: Installation, sent: Sent, now: int) -> list[Result]:
     """What each answer makes of its delivery."""
-    campaign = sent.window.campaign
-    return [_result(inst, campaign, row, a, now) for row, a in zip(sent.window.rows, sent.answers, strict=True)]
+    pairs = zip(sent.window.rows, sent.answers, strict=True)
+    return [_result(inst, sent, row, answer, now) for row, answer in pairs]
 
 
-def _result(inst: Installation, campaign: CampaignNow, row: Claimed, answer: Answer, now: int) -> Result:
-    said = (answer.word.value, answer.ref, answer.reason or None, answer.detail or None)
+def _result(inst: Installation, sent: Sent, row: Claimed, answer: Answer, now: int) -> Result:
+    campaign, said = sent.window.campaign, (answer.word.value, answer.ref, answer.reason or None, answer.detail or None)
     match answer.word:
         case AnswerWord.ACCEPTED:
             return Result(row.n, Outcome.ACCEPTED, *said)
@@ -199,6 +209,8 @@ def _result(inst: Installation, campaign: CampaignNow, row: Claimed, answer: Ans
         return Result(row.n, Outcome.WAITING, *said, due_at=now, uncounted=True)
     # Surely not processed: it ends with the campaign's time, not by count.
     due = now + pace.pause_ms(inst.settings, row.attempt, answer.after_s)
+    if sent.budget:
+        due = sent.budget.due(due)
     return Result(row.n, Outcome.WAITING, *said, due_at=min(due, campaign.expires_at))
 
 

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from broadcaster.bus import Bus, Record
-from broadcaster.deliver import pace
+from broadcaster.deliver import pace, rates
 from broadcaster.deliver.records import read_chunk_record
 from broadcaster.deliver.sending import Sender, Sent, Window, results
 from broadcaster.installation import Installation
@@ -48,6 +48,7 @@ class Step:
 
     window: Window | None
     at: int
+    wait_s: float = 0.0  # the provider's rate lets nothing go before that
 
 
 AWAY_SECONDS = 2.0  # between tries while the database is away
@@ -127,6 +128,8 @@ class Worker:
         self._start(chunk)
         going = Pass(chunk, f"{self.name}/{secrets.token_hex(4)}", chunk.first)
         while step := self._durably(going):
+            if step.wait_s:
+                self._stop.wait(step.wait_s)
             sent = self._sender.send(chunk, step.window, self._stop) if step.window else None
             going = replace(going, at=step.at, sent=sent)
         self._end(chunk)
@@ -189,6 +192,9 @@ class Worker:
             if (later := self._not_before(campaign, chunk, now)) > now:
                 delivering.reopen_chunk(conn, chunk.id, min(later, campaign.expires_at))
                 return None
+            rate = rates.rate_of(self.inst.settings, campaign.mode, chunk)
+            if rate and (wait := rates.wait_s(conn, self._sender.route(campaign.mode, chunk).provider, chunk, now)):
+                return Step(None, start, wait)
             span = (start, min(chunk.last, start + self._size(campaign, chunk) - 1))
             window = self._claim(turn, going, campaign, span)
             if window and chunk.channel in PULL:
@@ -202,13 +208,15 @@ class Worker:
             return opens
         if chunk.channel in PULL:
             return now
-        return now + int(self._sender.circuit(campaign.mode, chunk).wait_s() * 1000)
+        return now + int(self._sender.route(campaign.mode, chunk).circuit.wait_s() * 1000)
 
     def _size(self, campaign: CampaignNow, chunk: ChunkRow) -> int:
         if chunk.channel in PULL:
             return PULL_WINDOW
         window = self.inst.settings.window(chunk.lane)
-        return min(window, pace.PROBE) if self._sender.circuit(campaign.mode, chunk).probing else window
+        if rate := rates.rate_of(self.inst.settings, campaign.mode, chunk):
+            window = min(window, max(1, int(rate)))
+        return min(window, pace.PROBE) if self._sender.route(campaign.mode, chunk).circuit.probing else window
 
     def _next(self, turn: Turn, campaign: CampaignNow | None, going: Pass, now: int) -> int | None:
         if campaign is None or self._stop.is_set() or going.at > going.chunk.last:
@@ -232,7 +240,17 @@ class Worker:
         if not rows:
             delivering.end_lease(turn.conn, lease)
             return None
-        return Window(lease, campaign, rows, started)
+        window = Window(lease, campaign, rows, started)
+        return window if going.chunk.channel in PULL else self._routed(turn.conn, going.chunk, window, now)
+
+    def _routed(self, conn: Connection, chunk: ChunkRow, window: Window, now: int) -> Window:
+        """The window with its provider, and with its room in that provider's rate."""
+        provider = self._sender.route(window.campaign.mode, chunk).provider
+        rate = rates.rate_of(self.inst.settings, window.campaign.mode, chunk)
+        if not rate:
+            return replace(window, provider=provider)
+        waits = rates.reserve(conn, provider, chunk, (len(window.rows), rate), now)
+        return replace(window, provider=provider, begins=window.claimed + waits, rate=rate)
 
     def _record(self, turn: Turn, sent: Sent, now: int) -> None:
         window = sent.window
