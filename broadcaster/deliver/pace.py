@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Sequence
 
+from broadcaster.deliver.messages import NOT_SENT
 from broadcaster.model import Category
 from broadcaster.settings import Settings
 from channels.base import Answer, AnswerWord
@@ -19,7 +20,6 @@ BUDGET = (
 HALVES_IN_S = 600.0  # what a provider was seen to take counts half after this
 LEAST_TRIES = 1.0  # second tries a second that are always allowed
 
-NOT_SENT = Answer(AnswerWord.RETRY, reason="not-sent", after_s=0.0)
 REACHED = (AnswerWord.ACCEPTED, AnswerWord.FAILED, AnswerWord.SUPPRESSED)
 
 

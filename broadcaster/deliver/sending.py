@@ -1,8 +1,7 @@
 """A window on its way: its messages made, sent in sub-batches, and what each answer makes of its delivery."""
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -10,10 +9,11 @@ import structlog
 
 from broadcaster.deliver import pace
 from broadcaster.deliver.callbacks import addresses
-from broadcaster.deliver.pace import NOT_SENT, Budget
+from broadcaster.deliver.messages import NOT_SENT, Messages
+from broadcaster.deliver.pace import Budget
 from broadcaster.deliver.routes import Route, Routes
 from broadcaster.installation import Installation
-from broadcaster.model import BadInput, Category, Outcome, Unavailable
+from broadcaster.model import Category, Outcome, Unavailable
 from broadcaster.store import delivering
 from broadcaster.store.clock import now_ms
 from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
@@ -25,11 +25,6 @@ log = structlog.get_logger(__name__)
 SUB_BATCH = 50  # a window of a network channel looks again whether its campaign still runs before each so many requests
 LONGEST_SEND = 15.0  # seconds that a sub-batch may take: nothing is begun that the lease might not outlast
 FRESH_SECONDS = 2.0  # a claim this young need not be asked again
-OUR_FAULT: dict[type[Exception], str] = {
-    BadInput: "address-unreadable",
-    KeyError: "wording-missing",
-    ValueError: "slots-do-not-fit",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +57,12 @@ class Sender:
         self._inst = inst
         self._routes = Routes(inst)
         self._budgets: dict[tuple[str, str, str], Budget] = {}
-        self._pieces: dict[int, dict[int, list[str]]] = {}
+        self._messages = Messages(inst)
 
     def prepare(self, mode: str, chunk: ChunkRow) -> None:
         """Builds whatever a send of this chunk needs, before anything of it is claimed. Raises what stands in the way."""
         self.route(mode, chunk)
-        self._wordings(chunk.campaign_id)
+        self._messages.prepare(chunk.campaign_id)
 
     def route(self, mode: str, chunk: ChunkRow) -> Route:
         """The way that the next window of a chunk goes."""
@@ -76,7 +71,7 @@ class Sender:
     def send(self, chunk: ChunkRow, window: Window, stop: Event) -> Sent:
         """An answer for every row. Nothing raises from here: what was not surely refused may have left."""
         route = self._routes.by_name(window.campaign.mode, chunk.channel, chunk.lane, window.provider)
-        messages = self._messages(window, addresses(self._inst, route.channel))
+        messages = self._messages.made(window.campaign, window.rows, addresses(self._inst, route.channel))
         ready = [message for message in messages if isinstance(message, Message)]
         told = self._in_batches(route, chunk, window, ready, stop)
         answers = iter(told)
@@ -134,43 +129,6 @@ class Sender:
         except Unavailable:  # it may have been cancelled; the answers that are there are kept
             return False
 
-    def _messages(self, window: Window, callback: Callable[[str], str]) -> list[Message | Answer]:
-        """A message per row, or the answer of one that cannot be made: it must not hold up the others."""
-        try:
-            wordings = self._wordings(window.campaign.id)
-        except Unavailable:  # the wordings could not be read: nobody is sent anything
-            return [NOT_SENT] * len(window.rows)
-        return [self._message(window.campaign, wordings, row, callback) for row in window.rows]
-
-    def _message(
-        self, campaign: CampaignNow, wordings: dict[int, list[str]], row: Claimed, callback: Callable[[str], str]
-    ) -> Message | Answer:
-        delivery = f"{campaign.id}-{row.n}-{row.token}"
-        try:
-            return Message(
-                delivery=delivery,
-                to=self._inst.keys.open_address(row.address_sealed),
-                text=_filled(wordings[row.wording_id], row.slots),
-                parts=row.parts,
-                expires_at=campaign.expires_at,
-                mode=campaign.mode,
-                category=campaign.category,
-                callback=callback(delivery),
-            )
-        except tuple(OUR_FAULT) as error:
-            reason = next(why for kind, why in OUR_FAULT.items() if isinstance(error, kind))
-            log.error("message_not_made", campaign_id=campaign.id, n=row.n, reason=reason)
-            return Answer(AnswerWord.FAILED, reason=reason)
-
-    def _wordings(self, campaign_id: int) -> dict[int, list[str]]:
-        if campaign_id not in self._pieces:
-            with self._inst.store.read() as conn:
-                rows = delivering.wordings_of(conn, campaign_id)
-            if len(self._pieces) >= 16:
-                self._pieces.clear()
-            self._pieces[campaign_id] = {row.id: json.loads(row.pieces) for row in rows}
-        return self._pieces[campaign_id]
-
 
 def _asked(channel: Channel, batch: Sequence[Message]) -> list[Answer]:
     try:
@@ -178,16 +136,6 @@ def _asked(channel: Channel, batch: Sequence[Message]) -> list[Answer]:
     except Exception as error:  # an adapter's own fault after some of it may have left
         log.exception("channel_fault", provider=channel.settings.provider)
         return [Answer(AnswerWord.UNCERTAIN, reason="adapter-fault", detail=type(error).__name__)] * len(batch)
-
-
-def _filled(pieces: list[str], slots: str | None) -> str:
-    if slots is None:
-        return pieces[0]
-    out = [pieces[0]]
-    for value, piece in zip(json.loads(slots), pieces[1:], strict=True):
-        out.append(value)
-        out.append(piece)
-    return "".join(out)
 
 
 def results(inst: Installation, sent: Sent, now: int) -> list[Result]:
