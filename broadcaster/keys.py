@@ -30,7 +30,7 @@ def new_token() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # a key must not get into a log or a traceback
 class Keys:
     """Five keys of 32 bytes, each for one purpose."""
 

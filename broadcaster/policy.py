@@ -30,6 +30,12 @@ POLICY: Mapping[str, frozenset[Role]] = {
     "devices.manage": frozenset({_ADMINISTRATOR}),
     "devices.see": frozenset({_OPERATOR, _MANAGER, _ADMINISTRATOR}),
     "operator.play": frozenset({_OPERATOR}),
+    "gateway.see": frozenset({_OPERATOR, _MANAGER, _ADMINISTRATOR}),
+    "gateway.test": frozenset({_OPERATOR, _ADMINISTRATOR}),
+    "replies.see": frozenset({_OPERATOR, _MANAGER, _ADMINISTRATOR}),
+    "replies.answer": frozenset({_OPERATOR, _ADMINISTRATOR}),
+    "doubt.see": frozenset({_OPERATOR, _APPROVER, _MANAGER, _ADMINISTRATOR}),
+    "doubt.decide": frozenset({_APPROVER, _ADMINISTRATOR}),  # sending again may double what a second person approved
     "users.manage": frozenset({_ADMINISTRATOR}),
     "users.see": frozenset({_MANAGER, _ADMINISTRATOR}),
     "tokens.manage": frozenset({_ADMINISTRATOR}),

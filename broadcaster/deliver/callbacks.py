@@ -12,6 +12,7 @@ from broadcaster.store.receipts import Receipt as Row
 from channels.base import Callback, Channel, Receipt, ReceiptWord
 
 DOOR = "/callbacks/sms"
+INBOUND = "inbound"  # in place of a delivery: the door for what phones answer
 DETAIL_MOST = 500  # characters of a provider's own words that are kept
 WORD_MOST = 120
 _NAME = re.compile(r"(\d{1,9})-(\d{1,9})-[A-Za-z0-9_-]{1,64}")
@@ -36,6 +37,11 @@ def receipt_path(keys: Keys, provider: str, delivery: str) -> str:
 def batch_path(keys: Keys, provider: str) -> str:
     """The door of a provider that pushes receipts of many messages at once: entered at the provider by a person."""
     return f"{DOOR}/{provider}/receipts?key={signature(keys, provider)}"
+
+
+def inbound_path(keys: Keys, provider: str) -> str:
+    """The door for what phones answer, of a provider that signs nothing: entered at the provider by a person."""
+    return f"{DOOR}/{provider}/{INBOUND}?key={signature(keys, provider, INBOUND)}"
 
 
 def addresses(inst: Installation, channel: Channel) -> Callable[[str], str]:

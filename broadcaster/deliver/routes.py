@@ -68,7 +68,7 @@ class Routes:
             (a for a in answers if a.word in (AnswerWord.CONFIG_ERROR, AnswerWord.RETRY, AnswerWord.UNCERTAIN)), None
         )
         told = ("", "") if state == "ok" or why is None else (why.reason, why.detail)
-        if state != route.told:
+        if state != route.told and (route.told or state != "ok"):
             log.warning("provider_state", provider=route.provider, lane=lane, state=state, reason=told[0])
         if self._mark(route.provider, lane, (state, *told)):
             route.told, route.told_at = state, time.monotonic()

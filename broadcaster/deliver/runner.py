@@ -8,7 +8,7 @@ from threading import Event
 import structlog
 
 from broadcaster.bus import Bus, FencedError, deliveries_topic, open_bus, over_kafka
-from broadcaster.deliver import fanout, feed_news, news, providers
+from broadcaster.deliver import fanout, feed_news, in_doubt, news, providers
 from broadcaster.deliver.receipts import fold
 from broadcaster.deliver.sweep import sweep
 from broadcaster.deliver.worker import Worker
@@ -66,6 +66,7 @@ def run_workers(
     if "sweep" in also:
         jobs.append(("sweep", lambda: _sweep(inst, stop)))
         jobs.append(("providers", lambda: providers.run(inst, stop)))
+        jobs.append(("look-ups", lambda: in_doubt.run(inst, stop)))
     failed: list[BaseException] = []
     threads = [threading.Thread(target=_guard, args=(job, stop, failed), name=label) for label, job in jobs]
     for thread in threads:

@@ -2,24 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import NoReturn
+from typing import NoReturn, cast
 from urllib.parse import parse_qsl
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from broadcaster.deliver import callbacks
+from broadcaster.deliver import callbacks, replies
 from broadcaster.deliver.outlets import outlet
 from broadcaster.installation import Installation
 from broadcaster.model import Mode, Unavailable
 from broadcaster.store.receipts import Receipt
 from broadcaster.web.inbox import Inbox
-from channels.base import Callback, Channel, ChannelError, Forged
-from channels.providers import Reporting
-from channels.sms import Sms
+from channels.base import Callback, ChannelError, Forged
+from channels.providers import Answerable, Reporting
+from channels.sms import PROVIDERS, Sms
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ class Doors:
 
     def __init__(self, inst: Installation) -> None:
         self.inst = inst
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, Sms] = {}
 
     @cached_property
     def inbox(self) -> Inbox:
@@ -40,15 +41,27 @@ class Doors:
 
     def reporting(self, name: str) -> Reporting:
         """The provider, built as this installation has configured it. Raises Unavailable where it is not."""
+        provider = self._built(name).provider
+        if not isinstance(provider, Reporting):
+            _nothing_here()
+        return provider
+
+    def _built(self, name: str) -> Sms:
+        if name not in PROVIDERS:
+            _nothing_here()
         if name not in self._channels:
             try:
-                self._channels[name] = outlet(self.inst, Mode.LIVE, "sms", name)
+                self._channels[name] = cast(Sms, outlet(self.inst, Mode.LIVE, "sms", name))
             except ChannelError as error:
                 raise Unavailable("provider", f"{name} reports to us and is not configured: {error}") from error
-        channel = self._channels[name]
-        if not isinstance(channel, Sms) or not isinstance(channel.provider, Reporting):
+        return self._channels[name]
+
+    def answerable(self, name: str) -> Answerable:
+        """The provider that hands over replies. Raises as `reporting`."""
+        provider = self._built(name).provider
+        if not isinstance(provider, Answerable):
             _nothing_here()
-        return channel.provider
+        return provider
 
     def close(self) -> None:
         """Ends the writer, and what the providers keep open."""
@@ -83,6 +96,33 @@ async def _taken(request: Request, provider: str, delivery: str) -> Response:
         callback = await callback_of(request, doors.inst.settings.base_url)
         await doors.inbox.keep(_rows(doors, reporting, callback, (provider, delivery)))
     return Response(status_code=reporting.receipt_status)
+
+
+async def inbound(request: Request) -> Response:
+    """What a phone answered. A provider that signs nothing has our signature in the query."""
+    provider = request.path_params["provider"]
+    doors: Doors = request.app.state.callbacks
+    answerable = doors.answerable(provider)
+    if not answerable.inbound_signed and not callbacks.fits(
+        doors.inst.keys, request.query_params.get("key", ""), provider, callbacks.INBOUND
+    ):
+        _nothing_here()
+    if request.method == "HEAD":
+        return Response(status_code=204)
+    callback = await callback_of(request, doors.inst.settings.base_url)
+    try:
+        reply = answerable.read_reply(callback)
+    except Forged as error:
+        log.warning("reply_forged", provider=provider, error=str(error))
+        doors.inbox.forged(provider)
+        raise HTTPException(403) from error
+    except ValueError as error:  # kept by nobody: a provider that repeats it would change nothing
+        log.warning("reply_unreadable", provider=provider, error=str(error))
+        reply = None
+    if reply is not None:
+        await run_in_threadpool(replies.take, doors.inst, provider, reply)
+    # Kannel sends a body back to the phone as an answer of ours; an empty one is none.
+    return Response(status_code=200 if provider == "kannel" else 204)
 
 
 def _rows(doors: Doors, reporting: Reporting, callback: Callback, about: tuple[str, str]) -> Sequence[Receipt]:
@@ -132,6 +172,7 @@ def _nothing_here() -> NoReturn:
 
 
 routes = [
+    Route(f"{callbacks.DOOR}/{{provider}}/inbound", inbound, methods=["GET", "POST"]),
     Route(f"{callbacks.DOOR}/{{provider}}/receipts", batch, methods=["POST"]),
     Route(f"{callbacks.DOOR}/{{provider}}/{{delivery}}/{{signature}}", receipt, methods=["GET", "POST"]),
 ]
