@@ -120,8 +120,7 @@ def look_up(inst: Installation, searchable: Mapping[str, Sms]) -> int:
 
 
 def _asked(inst: Installation, maker: Messages, channel: Sms, sought: Sought) -> bool:
-    with inst.store.read() as conn:
-        campaign = delivering.campaign_now(conn, sought.campaign_id)
+    campaign = inst.store.transact(lambda conn: delivering.campaign_now(conn, sought.campaign_id))  # it takes a lock
     if campaign is None or not isinstance(channel.provider, Searchable):
         return False
     (message,) = maker.made(campaign, [sought.row], lambda _delivery: "")
