@@ -30,7 +30,7 @@ def new_token() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # a key must not get into a log or a traceback
 class Keys:
     """Five keys of 32 bytes, each for one purpose."""
 
@@ -66,7 +66,7 @@ class Keys:
 
     def address_hmac(self, text: str) -> str:
         """Signature inside a callback or one-time address."""
-        return hmac.new(self.address, text.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self.address, text.encode(), "sha256")[:16].hex()
 
     @cached_property
     def _device_key(self) -> Ed25519PrivateKey:

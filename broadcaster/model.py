@@ -112,6 +112,7 @@ class Role(StrEnum):
     APPROVER = "approver"
     OPERATOR = "operator"
     MANAGER = "manager"
+    GATEWAY = "gateway"  # a program that carries SMS and fetches them itself; sees numbers and texts of what it claims
     ADMINISTRATOR = "administrator"
 
 

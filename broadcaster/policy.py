@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broadcaster.model import Refused, Role
 
 _AUTHOR, _APPROVER, _OPERATOR = Role.AUTHOR, Role.APPROVER, Role.OPERATOR
-_MANAGER, _ADMINISTRATOR = Role.MANAGER, Role.ADMINISTRATOR
+_MANAGER, _ADMINISTRATOR, _GATEWAY = Role.MANAGER, Role.ADMINISTRATOR, Role.GATEWAY
 
 # What each role may do. An act that is not named here is refused to everyone.
 POLICY: Mapping[str, frozenset[Role]] = {
@@ -30,6 +30,13 @@ POLICY: Mapping[str, frozenset[Role]] = {
     "devices.manage": frozenset({_ADMINISTRATOR}),
     "devices.see": frozenset({_OPERATOR, _MANAGER, _ADMINISTRATOR}),
     "operator.play": frozenset({_OPERATOR}),
+    "gateway.see": frozenset({_OPERATOR, _MANAGER, _ADMINISTRATOR}),
+    "gateway.claim": frozenset({_GATEWAY}),
+    "gateway.test": frozenset({_OPERATOR, _ADMINISTRATOR}),
+    "replies.see": frozenset({_OPERATOR, _MANAGER, _ADMINISTRATOR}),
+    "replies.answer": frozenset({_OPERATOR, _ADMINISTRATOR}),
+    "doubt.see": frozenset({_OPERATOR, _APPROVER, _MANAGER, _ADMINISTRATOR}),
+    "doubt.decide": frozenset({_APPROVER, _ADMINISTRATOR}),  # sending again may double what a second person approved
     "users.manage": frozenset({_ADMINISTRATOR}),
     "users.see": frozenset({_MANAGER, _ADMINISTRATOR}),
     "tokens.manage": frozenset({_ADMINISTRATOR}),

@@ -62,8 +62,60 @@ class Settings(BaseSettings):
     timezone: str = Field("Asia/Shanghai", description="Zone in which times are shown and quiet hours are meant")
     language: Literal["zh-CN", "en", "ko"] = Field("zh-CN", description="Language of pages where a browser names none")
     templates: Path | None = Field(None, description="Extra folder of template sets, beside the shipped ones")
-    sms_provider: Literal["spool", "http"] = Field("spool", description="Who carries SMS")
+    sms_provider: Literal["spool", "http", "kannel", "twilio", "mas", "pull"] = Field(
+        "spool", description="Who carries SMS; pull = a gateway that fetches them from /api/v1/gateway"
+    )
+    sms_second: Literal["", "http", "kannel", "twilio", "mas"] = Field(
+        "", description="Who carries SMS while the first provider reaches nobody; empty = they wait"
+    )
+    sms_rate: float = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Notices and promotions a second at the SMS provider, all workers together; 0 = no limit",
+    )
+    sms_rate_emergency: float = Field(
+        0, ge=0, le=100_000, description="Emergencies a second at the SMS provider, all workers together; 0 = no limit"
+    )
+    sms_receipt_hours: float = Field(
+        72, gt=0, le=720, description="An SMS without a receipt after this long is counted under no_receipt"
+    )
+    sms_silence_minutes: float = Field(
+        30,
+        gt=0,
+        description="A provider that accepts messages and sends no receipt for this long is reported as silent",
+    )
+    sms_balance_least: float = Field(0, ge=0, description="A balance at the provider below this is reported as low")
     sms_url: str = Field("", description="Address of the HTTP gateway that takes SMS, where the provider is http")
+    kannel_url: str = Field(
+        "http://127.0.0.1:13013/cgi-bin/sendsms", description="Address of Kannel's smsbox that takes messages"
+    )
+    kannel_user: str = Field("", description="Our user name at Kannel (sendsms-user)")
+    kannel_password: SecretStr = Field(SecretStr(""), description="Our password at Kannel")
+    kannel_sender: str = Field("", description="Number or name that Kannel sends from; empty = Kannel's own")
+    kannel_charset: Literal["utf8", "utf16be_raw"] = Field(
+        "utf8", description="How text goes to Kannel; utf16be_raw for builds without iconv"
+    )
+    kannel_status_url: SecretStr = Field(
+        SecretStr(""),
+        description="Address of bearerbox's status.xml with its password, asked for its queue; empty = not asked",
+    )
+    twilio_url: str = Field("https://api.twilio.com", description="Address of Twilio's API")
+    twilio_account: str = Field("", description="Account SID at Twilio (AC...)")
+    twilio_token: SecretStr = Field(
+        SecretStr(""), description="Auth token at Twilio; also checks the signature of callbacks"
+    )
+    twilio_sender: str = Field("", description="Number that Twilio sends from, as +1...")
+    twilio_service: str = Field("", description="Messaging service at Twilio (MG...), in place of a number")
+    mas_url: str = Field("", description="Address of the MAS platform's /sms/norsubmit")
+    mas_company: str = Field("", description="Name of our organisation at the MAS platform (ecName)")
+    mas_account: str = Field("", description="Our account at the MAS platform (apId)")
+    mas_secret: SecretStr = Field(SecretStr(""), description="Our secret key at the MAS platform")
+    mas_signature: str = Field("", description="Code of our signature at the MAS platform (sign)")
+    mas_serial: str = Field("", description="Extension of our number at the MAS platform (addSerial); may be empty")
+    gateway_lease_seconds: float = Field(
+        120, ge=5, le=3600, description="A gateway that pulls must report a claim within this time; then it is in doubt"
+    )
     sms_connections: int = Field(100, ge=1, le=2000, description="Requests to the SMS provider in flight, at most")
     sms_price: int = Field(50, ge=0, description="Price of one SMS part in thousandths of the currency unit")
     sms_max_parts: int = Field(10, ge=1, le=10, description="An SMS of more parts is refused when it is submitted")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import Connection
+
 from broadcaster import audit
 from broadcaster.installation import Installation
 from broadcaster.logs import mask
@@ -32,11 +34,14 @@ def suppress(inst: Installation, actor: str, address: str, class_: str, source: 
     if not source.strip():
         raise BadInput("suppression-source", "say where the wish came from: a reply, a call, a letter")
     with inst.store.write() as conn:
-        added = stored.add(conn, key, class_, source.strip(), now_ms(conn))
-        if added:
-            audit.record(
-                conn, actor, "suppression.add", _subject(key), {"class": class_, "source": mask(source.strip())}
-            )
+        return suppress_known(conn, actor, key, class_, source.strip())
+
+
+def suppress_known(conn: Connection, actor: str, address_key: bytes, class_: str, source: str) -> bool:
+    """The same within a transaction that is open, for an address that is known by its keyed hash."""
+    added = stored.add(conn, address_key, class_, source, now_ms(conn))
+    if added:
+        audit.record(conn, actor, "suppression.add", _subject(address_key), {"class": class_, "source": mask(source)})
     return added
 
 

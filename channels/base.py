@@ -46,6 +46,68 @@ class Message:
     expires_at: int  # ms since the epoch, UTC
     mode: str  # live | exercise
     category: str  # emergency | notice | promotion
+    callback: str = ""  # address that takes this message's receipts; empty: the provider gives none, or cannot reach us
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A provider's request to one of our doors, unread. `url` is the public one, with its query, as the provider knows it."""
+
+    method: str
+    url: str
+    query: Mapping[str, str]  # first value of each
+    form: Mapping[str, str]  # fields of a form in the body; empty for any other body
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes = b""
+
+
+class Forged(Exception):
+    """A request that only pretends to be the provider's; its text says what did not fit."""
+
+
+class ReceiptWord(StrEnum):
+    """What a receipt says of a message, in our words."""
+
+    ACCEPTED = "accepted"  # it is on its way: sent, buffered
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    EXPIRED = "expired"  # the provider let it expire
+    UNKNOWN = "unknown"  # a word that is in no table of ours: kept, counted, moves nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a provider says later. It names its message by the path it came on, else by `delivery`, else by `to` and `ref`."""
+
+    word: ReceiptWord
+    said: str  # the provider's own word: the same word of one message twice is one receipt
+    ref: str = ""  # provider's id of the message
+    reason: str = ""  # short code, as in Answer
+    detail: str = ""
+    at: int | None = None  # the provider's clock, ms since the epoch
+    delivery: str = ""
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneReply:
+    """A message from a phone to us. `ref` names it, so that one that comes twice is one."""
+
+    sender: str  # address with scheme, tel:+86...; as the provider gave it where it is no number
+    text: str
+    ref: str
+    at: int | None = None  # the provider's clock, ms since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a provider says it stands. What it does not tell is None."""
+
+    ok: bool
+    detail: str = ""
+    queued: int | None = None  # messages it holds for us
+    balance: float | None = None
+    currency: str = ""
 
 
 class Proof(StrEnum):
@@ -103,7 +165,7 @@ class ChannelSettings:
     provider: str = "spool"
     spool: str = ""  # path of the spool file
     url: str = ""  # provider's address where it has one
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a password
 
 
 class Channel(ABC):
@@ -127,3 +189,8 @@ class Channel(ABC):
     def close(self) -> None:
         """Release what send keeps open."""
         return
+
+    @property
+    def has_receipts(self) -> bool:
+        """Whether messages should carry an address for receipts."""
+        return False

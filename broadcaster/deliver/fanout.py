@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from broadcaster.bus import Bus
+from broadcaster.deliver.outlets import pulled_channel
 from broadcaster.deliver.records import chunk_record
 from broadcaster.installation import Installation
 from broadcaster.model import Category, Unavailable
@@ -29,7 +30,7 @@ def fan_out(inst: Installation, bus: Bus) -> int:
 
 def _lane(inst: Installation, bus: Bus, lane: Category) -> int:
     with inst.store.read() as conn:
-        due = sweeping.due_chunks(conn, lane, now_ms(conn), BATCH)
+        due = sweeping.due_chunks(conn, lane, now_ms(conn), BATCH, pulled_channel(inst.settings))
     if not due:
         return 0
     bus.publish([chunk_record(inst.keys, chunk) for chunk in due])

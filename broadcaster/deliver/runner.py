@@ -8,8 +8,9 @@ from threading import Event
 import structlog
 
 from broadcaster.bus import Bus, FencedError, deliveries_topic, open_bus, over_kafka
-from broadcaster.deliver import fanout, feed_news, news
+from broadcaster.deliver import fanout, feed_news, in_doubt, news, providers
 from broadcaster.deliver.lost import Lookout
+from broadcaster.deliver.outlets import pulled_channel
 from broadcaster.deliver.receipts import fold
 from broadcaster.deliver.sweep import sweep
 from broadcaster.deliver.worker import Worker
@@ -66,6 +67,8 @@ def run_workers(
             jobs.append(("feed-news", lambda: feed_news.run(inst, bus, stop)))
     if "sweep" in also:
         jobs.append(("sweep", lambda: _sweep(inst, bus, stop)))
+        jobs.append(("providers", lambda: providers.run(inst, stop)))
+        jobs.append(("look-ups", lambda: in_doubt.run(inst, stop)))
     failed: list[BaseException] = []
     threads = [threading.Thread(target=_guard, args=(job, stop, failed), name=label) for label, job in jobs]
     for thread in threads:
@@ -79,7 +82,8 @@ def run_workers(
 
 def _work(inst: Installation, bus: Bus, who: tuple[str, str], stop: Event) -> None:
     name, group = who
-    Worker(inst, bus, topics_of(group), f"{name}.{group}", emergency_of(group)).run(stop)
+    emergency = [channel for channel in emergency_of(group) if channel != pulled_channel(inst.settings)]
+    Worker(inst, bus, topics_of(group), f"{name}.{group}", emergency).run(stop)
 
 
 def _guard(job: Callable[[], None], stop: Event, failed: list[BaseException]) -> None:

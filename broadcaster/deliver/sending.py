@@ -1,6 +1,5 @@
 """A window on its way: its messages made, sent in sub-batches, and what each answer makes of its delivery."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +8,12 @@ from threading import Event
 import structlog
 
 from broadcaster.deliver import pace
-from broadcaster.deliver.outlets import outlet
-from broadcaster.deliver.pace import NOT_SENT, Circuit
+from broadcaster.deliver.callbacks import addresses
+from broadcaster.deliver.messages import NOT_SENT, Messages
+from broadcaster.deliver.pace import Budget
+from broadcaster.deliver.routes import Route, Routes
 from broadcaster.installation import Installation
-from broadcaster.model import BadInput, Category, Outcome, Unavailable
+from broadcaster.model import Category, Outcome, Unavailable
 from broadcaster.store import delivering
 from broadcaster.store.clock import now_ms
 from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
@@ -24,11 +25,6 @@ log = structlog.get_logger(__name__)
 SUB_BATCH = 50  # a window of a network channel looks again whether its campaign still runs before each so many requests
 LONGEST_SEND = 15.0  # seconds that a sub-batch may take: nothing is begun that the lease might not outlast
 FRESH_SECONDS = 2.0  # a claim this young need not be asked again
-OUR_FAULT: dict[type[Exception], str] = {
-    BadInput: "address-unreadable",
-    KeyError: "wording-missing",
-    ValueError: "slots-do-not-fit",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +35,9 @@ class Window:
     campaign: CampaignNow
     rows: list[Claimed]
     claimed: float  # monotonic
+    provider: str = ""  # that was chosen when they were claimed
+    begins: float = 0.0  # monotonic: when the rate lets the first of them go
+    rate: float = 0.0  # messages a second; 0 = as quickly as the provider takes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,7 @@ class Sent:
     window: Window
     answers: list[Answer]
     provider: str
+    budget: Budget | None = None  # of second tries; None: none is kept
 
 
 class Sender:
@@ -55,53 +55,64 @@ class Sender:
 
     def __init__(self, inst: Installation) -> None:
         self._inst = inst
-        self._outlets: dict[tuple[str, str], Channel] = {}
-        self._circuits: dict[tuple[str, str, str], Circuit] = {}
-        self._pieces: dict[int, dict[int, list[str]]] = {}
+        self._routes = Routes(inst)
+        self._budgets: dict[tuple[str, str, str], Budget] = {}
+        self._messages = Messages(inst)
 
     def prepare(self, mode: str, chunk: ChunkRow) -> None:
         """Builds whatever a send of this chunk needs, before anything of it is claimed. Raises what stands in the way."""
-        self._outlet(mode, chunk.channel)
-        self._wordings(chunk.campaign_id)
+        self.route(mode, chunk)
+        self._messages.prepare(chunk.campaign_id)
 
-    def circuit(self, mode: str, chunk: ChunkRow) -> Circuit:
-        """Whether the provider of this channel, mode and lane reaches anybody."""
-        key = (mode, chunk.channel, chunk.lane)
-        if key not in self._circuits:
-            self._circuits[key] = Circuit(self._inst.settings, chunk.lane)
-        return self._circuits[key]
+    def route(self, mode: str, chunk: ChunkRow) -> Route:
+        """The way that the next window of a chunk goes."""
+        return self._routes.choose(mode, chunk.channel, chunk.lane)
 
     def send(self, chunk: ChunkRow, window: Window, stop: Event) -> Sent:
         """An answer for every row. Nothing raises from here: what was not surely refused may have left."""
-        channel = self._outlet(window.campaign.mode, chunk.channel)
-        messages = self._messages(window)
+        route = self._routes.by_name(window.campaign.mode, chunk.channel, chunk.lane, window.provider)
+        messages = self._messages.made(window.campaign, window.rows, addresses(self._inst, route.channel))
         ready = [message for message in messages if isinstance(message, Message)]
-        answers = iter(self._in_batches(channel, chunk, window, ready, stop))
+        told = self._in_batches(route, chunk, window, ready, stop)
+        answers = iter(told)
         answered = [next(answers) if isinstance(m, Message) else m for m in messages]
-        return Sent(window, answered, channel.settings.provider)
+        return Sent(window, answered, route.provider, self._budget(window, chunk, route, told))
 
     def close(self) -> None:
         """Release what the channels keep open."""
-        for channel in self._outlets.values():
-            channel.close()
+        self._routes.close()
+
+    def _budget(self, window: Window, chunk: ChunkRow, route: Route, told: Sequence[Answer]) -> Budget | None:
+        if chunk.lane == Category.EMERGENCY:  # an alarm is tried again as soon as the provider lets it
+            return None
+        budget = self._budgets.setdefault((window.campaign.mode, chunk.channel, route.provider), Budget())
+        budget.sent(sum(answer is not NOT_SENT for answer in told))
+        return budget
 
     def _in_batches(
-        self, channel: Channel, chunk: ChunkRow, window: Window, messages: Sequence[Message], stop: Event
+        self, route: Route, chunk: ChunkRow, window: Window, messages: Sequence[Message], stop: Event
     ) -> list[Answer]:  # fmt: skip
-        circuit = self.circuit(window.campaign.mode, chunk)
         answers: list[Answer] = []
-        step = self._step(channel, len(messages))
+        step = self._step(route, window, len(messages))
         for start in range(0, len(messages), step):
-            if stop.is_set() or circuit.wait_s() or not self._goes_on(window, first=start == 0):
+            if window.rate:
+                at = max(window.begins + start / window.rate, route.free_at)
+                stop.wait(max(0.0, at - time.monotonic()))
+                route.free_at = (
+                    time.monotonic() + step / window.rate
+                )  # late ones are not caught up with: that is a burst
+            if stop.is_set() or route.circuit.wait_s() or not self._goes_on(window, first=start == 0):
                 break
             batch = messages[start : start + step]
-            told = _asked(channel, batch)
-            circuit.note(told)
+            told = _asked(route.channel, batch)
+            self._routes.note(route, window.campaign.mode, chunk.lane, told)
             answers.extend(told)
         return answers + [NOT_SENT] * (len(messages) - len(answers))
 
-    def _step(self, channel: Channel, messages: int) -> int:
-        if channel.settings.provider == "spool":  # a file takes the window in one write
+    def _step(self, route: Route, window: Window, messages: int) -> int:
+        if window.rate:  # a quarter of a second of it, so that a provider which counts by the second sees no burst
+            return max(1, min(SUB_BATCH, self._inst.settings.sms_connections, int(window.rate / 4)))
+        if route.channel.settings.provider == "spool":  # a file takes the window in one write
             return max(1, messages)
         return max(1, min(SUB_BATCH, self._inst.settings.sms_connections))
 
@@ -118,44 +129,6 @@ class Sender:
         except Unavailable:  # it may have been cancelled; the answers that are there are kept
             return False
 
-    def _messages(self, window: Window) -> list[Message | Answer]:
-        """A message per row, or the answer of one that cannot be made: it must not hold up the others."""
-        try:
-            wordings = self._wordings(window.campaign.id)
-        except Unavailable:  # the wordings could not be read: nobody is sent anything
-            return [NOT_SENT] * len(window.rows)
-        return [self._message(window.campaign, wordings, row) for row in window.rows]
-
-    def _message(self, campaign: CampaignNow, wordings: dict[int, list[str]], row: Claimed) -> Message | Answer:
-        try:
-            return Message(
-                delivery=f"{campaign.id}-{row.n}-{row.token}",
-                to=self._inst.keys.open_address(row.address_sealed),
-                text=_filled(wordings[row.wording_id], row.slots),
-                parts=row.parts,
-                expires_at=campaign.expires_at,
-                mode=campaign.mode,
-                category=campaign.category,
-            )
-        except tuple(OUR_FAULT) as error:
-            reason = next(why for kind, why in OUR_FAULT.items() if isinstance(error, kind))
-            log.error("message_not_made", campaign_id=campaign.id, n=row.n, reason=reason)
-            return Answer(AnswerWord.FAILED, reason=reason)
-
-    def _outlet(self, mode: str, kind: str) -> Channel:
-        if (mode, kind) not in self._outlets:
-            self._outlets[mode, kind] = outlet(self._inst, mode, kind)
-        return self._outlets[mode, kind]
-
-    def _wordings(self, campaign_id: int) -> dict[int, list[str]]:
-        if campaign_id not in self._pieces:
-            with self._inst.store.read() as conn:
-                rows = delivering.wordings_of(conn, campaign_id)
-            if len(self._pieces) >= 16:
-                self._pieces.clear()
-            self._pieces[campaign_id] = {row.id: json.loads(row.pieces) for row in rows}
-        return self._pieces[campaign_id]
-
 
 def _asked(channel: Channel, batch: Sequence[Message]) -> list[Answer]:
     try:
@@ -165,24 +138,14 @@ def _asked(channel: Channel, batch: Sequence[Message]) -> list[Answer]:
         return [Answer(AnswerWord.UNCERTAIN, reason="adapter-fault", detail=type(error).__name__)] * len(batch)
 
 
-def _filled(pieces: list[str], slots: str | None) -> str:
-    if slots is None:
-        return pieces[0]
-    out = [pieces[0]]
-    for value, piece in zip(json.loads(slots), pieces[1:], strict=True):
-        out.append(value)
-        out.append(piece)
-    return "".join(out)
-
-
 def results(inst: Installation, sent: Sent, now: int) -> list[Result]:
     """What each answer makes of its delivery."""
-    campaign = sent.window.campaign
-    return [_result(inst, campaign, row, a, now) for row, a in zip(sent.window.rows, sent.answers, strict=True)]
+    pairs = zip(sent.window.rows, sent.answers, strict=True)
+    return [_result(inst, sent, row, answer, now) for row, answer in pairs]
 
 
-def _result(inst: Installation, campaign: CampaignNow, row: Claimed, answer: Answer, now: int) -> Result:
-    said = (answer.word.value, answer.ref, answer.reason or None, answer.detail or None)
+def _result(inst: Installation, sent: Sent, row: Claimed, answer: Answer, now: int) -> Result:
+    campaign, said = sent.window.campaign, (answer.word.value, answer.ref, answer.reason or None, answer.detail or None)
     match answer.word:
         case AnswerWord.ACCEPTED:
             return Result(row.n, Outcome.ACCEPTED, *said)
@@ -199,6 +162,8 @@ def _result(inst: Installation, campaign: CampaignNow, row: Claimed, answer: Ans
         return Result(row.n, Outcome.WAITING, *said, due_at=now, uncounted=True)
     # Surely not processed: it ends with the campaign's time, not by count.
     due = now + pace.pause_ms(inst.settings, row.attempt, answer.after_s)
+    if sent.budget:
+        due = sent.budget.due(due)
     return Result(row.n, Outcome.WAITING, *said, due_at=min(due, campaign.expires_at))
 
 

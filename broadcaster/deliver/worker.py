@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from broadcaster.bus import Bus, Record
-from broadcaster.deliver import pace
+from broadcaster.deliver import claiming, pace, rates
 from broadcaster.deliver.records import read_chunk_record
 from broadcaster.deliver.sending import Sender, Sent, Window, results
 from broadcaster.installation import Installation
@@ -23,7 +23,6 @@ from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
 from broadcaster.store.recording import Held, Result
 from broadcaster.store.records import bury
 from broadcaster.store.windows import Look
-from broadcaster.suppression import classes_for
 from channels.base import AnswerWord
 
 log = structlog.get_logger(__name__)
@@ -58,6 +57,7 @@ class Step:
     window: Window | None
     at: int
     clock: tuple[int, float]
+    wait_s: float = 0.0  # the provider's rate lets nothing go before that
 
 
 class _JudgedError(Exception):
@@ -145,6 +145,8 @@ class Worker:
             self.inst.store.transact(lambda conn: delivering.mark_running(conn, chunk.campaign_id, now_ms(conn)))
         going = Pass(chunk, f"{self.name}/{secrets.token_hex(4)}", chunk.first, clock=clock)
         while step := self._durably(going):
+            if step.wait_s:
+                self._stop.wait(step.wait_s)
             sent = self._sender.send(chunk, step.window, self._stop) if step.window else None
             going = replace(going, at=step.at, sent=sent, clock=step.clock)
         self._end(chunk)
@@ -195,13 +197,17 @@ class Worker:
             seen = self._look(turn, going, judged)
             campaign, now = seen.campaign, seen.now
             clock = (now, time.monotonic())
-            start = self._next(turn, seen, going)
+            over = self._stop.is_set() or going.at > chunk.last
+            start = None if over else claiming.next_due(turn, seen, (going.at, chunk.last))
             if campaign is None or start is None:
                 delivering.close_chunk(conn, chunk, now)
                 return None
             if (later := self._not_before(campaign, chunk, now)) > now:
                 delivering.reopen_chunk(conn, chunk.id, min(later, campaign.expires_at))
                 return None
+            rate = rates.rate_of(self.inst.settings, campaign.mode, chunk)
+            if rate and (wait := rates.wait_s(conn, self._sender.route(campaign.mode, chunk).provider, chunk, now)):
+                return Step(None, start, clock, wait)
             span = (start, min(chunk.last, start + self._size(campaign, chunk) - 1))
             window = self._claim(turn, going, seen, span)
             if window and chunk.channel in PULL:
@@ -230,35 +236,32 @@ class Worker:
             return opens
         if chunk.channel in PULL:
             return now
-        return now + int(self._sender.circuit(campaign.mode, chunk).wait_s() * 1000)
+        return now + int(self._sender.route(campaign.mode, chunk).circuit.wait_s() * 1000)
 
     def _size(self, campaign: CampaignNow, chunk: ChunkRow) -> int:
         if chunk.channel in PULL:
             return PULL_WINDOW
         window = self.inst.settings.window(chunk.lane)
-        return min(window, pace.PROBE) if self._sender.circuit(campaign.mode, chunk).probing else window
-
-    def _next(self, turn: Turn, seen: Look, going: Pass) -> int | None:
-        campaign = seen.campaign
-        if campaign is None or self._stop.is_set() or going.at > going.chunk.last:
-            return None
-        rest = (going.at, going.chunk.last)
-        if campaign.state == CampaignState.CANCELLED:
-            delivering.label(turn, rest, Outcome.CANCELLED, "campaign-cancelled")
-        if not campaign.sendable:
-            return None
-        if campaign.expires_at <= seen.now:
-            delivering.label(turn, rest, Outcome.EXPIRED, "campaign-expired")
-            return None
-        return seen.start
+        if rate := rates.rate_of(self.inst.settings, campaign.mode, chunk):
+            window = min(window, max(1, int(rate)))
+        return min(window, pace.PROBE) if self._sender.route(campaign.mode, chunk).circuit.probing else window
 
     def _claim(self, turn: Turn, going: Pass, seen: Look, span: tuple[int, int]) -> Window | None:
-        campaign = seen.campaign
-        assert campaign is not None
-        until = seen.now + int(self.inst.settings.lease_seconds * 1000)
-        wanted = windows.Wanted(going.chunk, span, going.owner, until, classes_for(campaign.category))
-        lease, rows = windows.claim(turn, wanted, seen.now, seen.lease)
-        return Window(lease, campaign, rows, seen.asked) if rows else None
+        who = (going.owner, self.inst.settings.lease_seconds)
+        lease, rows = claiming.claim(turn, going.chunk, who, seen, span)
+        if not rows or seen.campaign is None:
+            return None
+        window = Window(lease, seen.campaign, rows, seen.asked)
+        return window if going.chunk.channel in PULL else self._routed(turn.conn, going.chunk, window, seen.now)
+
+    def _routed(self, conn: Connection, chunk: ChunkRow, window: Window, now: int) -> Window:
+        """The window with its provider, and with its room in that provider's rate."""
+        provider = self._sender.route(window.campaign.mode, chunk).provider
+        rate = rates.rate_of(self.inst.settings, window.campaign.mode, chunk)
+        if not rate:
+            return replace(window, provider=provider)
+        waits = rates.reserve(conn, provider, chunk, (len(window.rows), rate), now)
+        return replace(window, provider=provider, begins=window.claimed + waits, rate=rate)
 
     def _record(self, turn: Turn, sent: Sent) -> None:
         window, now = sent.window, now_ms(turn.conn)

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from broadcaster.model import CampaignState, Category, Mode, Outcome
 from broadcaster.store.schema_base import Id, metadata, one_of
+from broadcaster.store.schema_gateway import provider_rate, provider_state, receipt_inbox, reply
 from broadcaster.store.schema_people import (
     api_token,
     audience,
@@ -59,9 +60,12 @@ __all__ = [
     "metadata",
     "place",
     "premises",
+    "provider_rate",
+    "provider_state",
     "receipt_inbox",
     "recipient",
     "recipient_group",
+    "reply",
     "sign_in_link",
     "suppression",
     "unit",
@@ -129,6 +133,7 @@ wording = Table(
     Column("clip", Text),  # JSON of the clip: files, seconds, engine, loudness
     Column("size", Text, nullable=False),  # JSON
     Column("digest", Text, nullable=False),
+    Column("approved", Text),  # JSON: the provider's template that says the same; see template sets
     Index("wording_campaign", "campaign_id"),
 )
 
@@ -172,6 +177,7 @@ delivery = Table(
     Column("provider_ref", Text),
     Column("reason", Text),
     Column("changed_at", BigInteger),  # of the last attempt's answer or receipt
+    Column("silent", Integer, nullable=False, server_default="0"),  # 1: accepted, and no receipt by the deadline
     PrimaryKeyConstraint("campaign_id", "n"),
     UniqueConstraint("campaign_id", "recipient_id", "channel", name="delivery_once"),
     one_of("outcome", Outcome),
@@ -232,6 +238,7 @@ attempt = Table(
     Column("reason", Text),
     Column("detail", Text),
     Index("attempt_delivery", "campaign_id", "n"),
+    Index("attempt_at", "at"),
 )
 
 counter = Table(
@@ -285,28 +292,6 @@ feed_item = Table(
     Index("feed_item_campaign", "campaign_id"),
     Index("feed_item_expires", "expires_at"),
     sqlite_with_rowid=False,
-)
-
-receipt_inbox = Table(
-    "receipt_inbox",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("provider", Text, nullable=False),  # provider of a message, or speaker | board
-    Column("dedupe_key", Text, nullable=False),
-    Column("campaign_id", Integer),
-    Column("n", Integer),
-    Column("word", Text, nullable=False),  # an outcome or a proof, already in our words
-    Column("at", BigInteger),  # the sender's own clock
-    Column("received_at", BigInteger, nullable=False),
-    Column("raw", Text, nullable=False),
-    Column("folded_at", BigInteger),
-    UniqueConstraint("provider", "dedupe_key", name="receipt_once"),
-    Index(
-        "receipt_open",
-        "id",
-        sqlite_where=text("folded_at IS NULL"),
-        postgresql_where=text("folded_at IS NULL"),
-    ),
 )
 
 bus_record = Table(

@@ -139,13 +139,14 @@ _DUE = (
     "SELECT k.id, k.campaign_id, k.channel, k.lane, k.first, k.last, k.expires_at, k.digest, c.mode, c.revision "
     "FROM chunk k JOIN campaign c ON c.id = k.campaign_id "
     "WHERE k.lane = ? AND k.finished_at IS NULL AND k.due_at IS NOT NULL AND k.due_at <= ? "
-    "AND k.published_at IS NULL AND c.state IN ('approved', 'running') ORDER BY k.due_at, k.id LIMIT ?"
+    "AND k.published_at IS NULL AND c.state IN ('approved', 'running') AND NOT (k.channel = ? AND c.mode = 'live') "
+    "ORDER BY k.due_at, k.id LIMIT ?"
 )
 
 
-def due_chunks(conn: Connection, lane: str, now: int, limit: int) -> list[DueChunk]:
-    """Released chunks of a lane that are not announced yet, earliest first."""
-    return [DueChunk(*row) for row in run(conn, _DUE, lane, now, limit)]
+def due_chunks(conn: Connection, lane: str, now: int, limit: int, pulled: str = "") -> list[DueChunk]:
+    """Released chunks of a lane that are not announced yet, earliest first; none of a channel whose gateway pulls (`pulled`)."""
+    return [DueChunk(*row) for row in run(conn, _DUE, lane, now, pulled, limit)]
 
 
 def mark_published(conn: Connection, chunk_ids: Sequence[int], now: int) -> None:

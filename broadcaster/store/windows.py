@@ -72,6 +72,12 @@ def _ask_campaign(conn: Connection, campaign_id: int) -> Ask:
     return Ask(locking(conn, statement, "FOR SHARE"), (campaign_id,))
 
 
+def campaign_now(conn: Connection, campaign_id: int) -> CampaignNow | None:
+    """The campaign, under the lock that a cancel waits for, until this transaction ends; None where there is none."""
+    (rows,) = together(conn, [_ask_campaign(conn, campaign_id)])
+    return CampaignNow(*rows[0]) if rows else None
+
+
 def _ask_next(campaign_id: int, span: tuple[int, int], now: int) -> Ask:
     return Ask(
         "SELECT n FROM delivery WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'waiting' AND due_at <= ? "

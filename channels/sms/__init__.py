@@ -4,13 +4,24 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from channels.base import Answer, Channel, ChannelSettings, Message, Size
-from channels.providers import Provider, provider
+from channels.providers import Provider, Reporting, provider, reports
 from channels.sms import segments
 
 # Promotions carry a way out, in the reader's own words. Source: sms.md §5 of the fact sheets (Huawei, Aliyun).
 OPT_OUT = {"zh-CN": "拒收请回复R", "ko": "수신거부는 R 회신", "en": "Reply R to stop"}
 
-PROVIDERS = {"spool": "channels.spool:Spool", "http": "channels.sms.http:HttpGateway"}
+PROVIDERS = {
+    "spool": "channels.spool:Spool",
+    "http": "channels.sms.http:HttpGateway",
+    "kannel": "channels.sms.kannel:Kannel",
+    "twilio": "channels.sms.twilio:Twilio",
+    "mas": "channels.sms.mas:Mas",
+}
+
+
+def reporting() -> tuple[str, ...]:
+    """Names of the providers that say later what became of a message."""
+    return tuple(name for name, target in PROVIDERS.items() if reports(target))
 
 
 class SignatureError(ValueError):
@@ -29,7 +40,7 @@ class Sms(Channel):
     def __init__(self, settings: ChannelSettings) -> None:
         """Raises ChannelError: no such provider, or its settings do not fit."""
         super().__init__(settings)
-        self._provider: Provider = provider(PROVIDERS, settings)
+        self.provider: Provider = provider(PROVIDERS, settings)
 
     @classmethod
     def measure(cls, text: str, format: str = "") -> Size:  # noqa: ARG003 - SMS has one format
@@ -38,11 +49,16 @@ class Sms(Channel):
 
     def send(self, messages: Sequence[Message]) -> list[Answer]:
         """One answer per message, same order."""
-        return self._provider.send(messages)
+        return self.provider.send(messages)
+
+    @property
+    def has_receipts(self) -> bool:
+        """Whether the provider reports by callback."""
+        return isinstance(self.provider, Reporting)
 
     def close(self) -> None:
         """Ends the provider's connections."""
-        self._provider.close()
+        self.provider.close()
 
 
 def opt_out_tail(category: str, languages: str) -> str:

@@ -61,7 +61,7 @@ def test_every_language_of_a_wording_names_the_way_out() -> None:
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ChannelError, match=r"'pigeon'.*http, spool"):
+    with pytest.raises(ChannelError, match=r"'pigeon'.*http, kannel, mas, spool, twilio"):
         Sms(ChannelSettings(provider="pigeon"))
 
 

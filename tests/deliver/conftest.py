@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from broadcaster.bus.local import LocalBus
-from broadcaster.deliver import sending
+from broadcaster.deliver import routes
 from broadcaster.deliver import worker as worker_module
 from broadcaster.deliver.fanout import fan_out
 from broadcaster.deliver.runner import topics_of
@@ -221,6 +221,8 @@ def ledger_path(inst: Installation) -> Path:
 class Scripted:
     """A channel that answers as the test says, and keeps what it was given."""
 
+    has_receipts = False
+
     def __init__(self, answers: Callable[[int], Answer]) -> None:
         self.settings = ChannelSettings(provider="scripted")
         self.given: list[Message] = []
@@ -244,7 +246,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Answe
 
     def use(answers: Callable[[int], Answer]) -> Scripted:
         channel = Scripted(answers)
-        monkeypatch.setattr(sending, "outlet", lambda inst, mode, kind: channel)
+        monkeypatch.setattr(routes, "outlet", lambda inst, mode, kind, provider: channel)
         return channel
 
     return use

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from broadcaster import devices
 from broadcaster.bus import Record
 from broadcaster.bus.local import LocalBus
-from broadcaster.deliver import sending
+from broadcaster.deliver import routes, sending
 from broadcaster.deliver import worker as worker_module
 from broadcaster.deliver.fanout import fan_out
 from broadcaster.deliver.feeds import FeedServer
@@ -133,7 +133,7 @@ def test_a_channel_that_cannot_be_built_leaves_everybody_waiting(
     def broken(*_: object) -> None:
         raise ChannelError("the provider needs an address")
 
-    monkeypatch.setattr(sending, "outlet", broken)
+    monkeypatch.setattr(routes, "outlet", broken)
     planned.carry_out()
     assert planned.outcomes() == planned.counters() == {"waiting": 300}
     with inst.store.read() as conn:

@@ -12,7 +12,7 @@ from postgresql_server import Server
 from sqlalchemy import text
 
 from broadcaster.bus.local import LocalBus
-from broadcaster.deliver import fanout, runner, sending
+from broadcaster.deliver import fanout, routes, runner
 from broadcaster.deliver import sweep as sweeping
 from broadcaster.deliver import worker as worker_module
 from broadcaster.deliver.runner import run_workers
@@ -59,7 +59,7 @@ def quick(inst: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
 
 def _ledger(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Ledger:
     ledger = Ledger(seconds)
-    monkeypatch.setattr(sending, "outlet", lambda inst, mode, kind: ledger)
+    monkeypatch.setattr(routes, "outlet", lambda inst, mode, kind, provider: ledger)
     return ledger
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Depends
 
-from broadcaster.web.api import campaigns, counts, lists, recipients
+from broadcaster.web.api import campaigns, counts, gateway, lists, recipients
 from broadcaster.web.who import api_guard
 
 PROBLEM: dict[str, object] = {"content": {"application/problem+json": {}}}
@@ -16,5 +16,5 @@ ERRORS: dict[int | str, dict[str, object]] = {
 }
 
 router = APIRouter(prefix="/api/v1", dependencies=[Depends(api_guard)], responses=ERRORS)
-for part in (campaigns.router, counts.router, recipients.router, lists.router):
+for part in (campaigns.router, counts.router, recipients.router, lists.router, gateway.router):
     router.include_router(part)

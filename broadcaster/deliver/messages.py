@@ -1,0 +1,83 @@
+"""A claimed delivery as the message that leaves: its address opened, its wording filled."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from broadcaster.installation import Installation
+from broadcaster.model import BadInput, Unavailable
+from broadcaster.store import delivering
+from broadcaster.store.delivering import CampaignNow, Claimed
+from channels.base import Answer, AnswerWord, Message
+
+log = structlog.get_logger(__name__)
+
+NOT_SENT = Answer(AnswerWord.RETRY, reason="not-sent", after_s=0.0)
+KEPT_CAMPAIGNS = 16  # whose wordings stay in memory
+OUR_FAULT: dict[type[Exception], str] = {
+    BadInput: "address-unreadable",
+    KeyError: "wording-missing",
+    ValueError: "slots-do-not-fit",
+}
+
+
+class Messages:
+    """Makes messages, and keeps the wordings of the campaigns it made some for. One per thread."""
+
+    def __init__(self, inst: Installation) -> None:
+        self._inst = inst
+        self._pieces: dict[int, dict[int, list[str]]] = {}
+
+    def prepare(self, campaign_id: int) -> None:
+        """Reads what a campaign's messages need. Raises Unavailable."""
+        self._wordings(campaign_id)
+
+    def made(
+        self, campaign: CampaignNow, rows: Sequence[Claimed], callback: Callable[[str], str]
+    ) -> list[Message | Answer]:
+        """A message per row, or the answer of one that cannot be made: it must not hold up the others."""
+        try:
+            wordings = self._wordings(campaign.id)
+        except Unavailable:  # the wordings could not be read: nobody is sent anything
+            return [NOT_SENT] * len(rows)
+        return [self._message(campaign, wordings, row, callback) for row in rows]
+
+    def _message(
+        self, campaign: CampaignNow, wordings: dict[int, list[str]], row: Claimed, callback: Callable[[str], str]
+    ) -> Message | Answer:
+        delivery = f"{campaign.id}-{row.n}-{row.token}"
+        try:
+            return Message(
+                delivery=delivery,
+                to=self._inst.keys.open_address(row.address_sealed),
+                text=_filled(wordings[row.wording_id], row.slots),
+                parts=row.parts,
+                expires_at=campaign.expires_at,
+                mode=campaign.mode,
+                category=campaign.category,
+                callback=callback(delivery),
+            )
+        except tuple(OUR_FAULT) as error:
+            reason = next(why for kind, why in OUR_FAULT.items() if isinstance(error, kind))
+            log.error("message_not_made", campaign_id=campaign.id, n=row.n, reason=reason)
+            return Answer(AnswerWord.FAILED, reason=reason)
+
+    def _wordings(self, campaign_id: int) -> dict[int, list[str]]:
+        if campaign_id not in self._pieces:
+            with self._inst.store.read() as conn:
+                rows = delivering.wordings_of(conn, campaign_id)
+            if len(self._pieces) >= KEPT_CAMPAIGNS:
+                self._pieces.clear()
+            self._pieces[campaign_id] = {row.id: json.loads(row.pieces) for row in rows}
+        return self._pieces[campaign_id]
+
+
+def _filled(pieces: list[str], slots: str | None) -> str:
+    if slots is None:
+        return pieces[0]
+    out = [pieces[0]]
+    for value, piece in zip(json.loads(slots), pieces[1:], strict=True):
+        out.append(value)
+        out.append(piece)
+    return "".join(out)
