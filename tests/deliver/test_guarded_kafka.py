@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,12 +101,11 @@ def test_a_campaign_goes_over_a_guarded_broker(plan: Any, inst: Installation, gu
         for each in planned:
             until(lambda each=each: each.state() == "finished")
             assert set(each.outcomes()) == {"accepted"}
-    bus = open_bus(far)
-    until(lambda: len(bus.tail(feeds_topic("live"), "")) == 5)
-    stood = {each.topic: each for each in bus.standing()}
+    with closing(open_bus(far)) as bus:
+        until(lambda: len({record.key for record in bus.tail(feeds_topic("live"), "")}) == 5)
+        stood = {each.topic: each for each in bus.standing()}
     assert stood["broadcaster.live.deliveries.sms.notice"].published == 1
     assert stood["broadcaster.live.deliveries.sms.notice"].waiting == 0
-    bus.close()
 
 
 def test_who_brings_the_wrong_thing_is_told_and_an_emergency_starts_all_the_same(
