@@ -110,21 +110,11 @@ def test_with_no_broker_the_verbs_go_on_and_those_that_need_it_say_so(ready: Cal
     away = {"BROADCASTER_BUS_URL": "kafka://127.0.0.1:1", "BROADCASTER_PORT": "0"}
     for words in (
         ("user", "add", "wang", "--name", "王敏", "--role", "author"),
-        (
-            "campaign",
-            "create",
-            "--name",
-            "x",
-            "--template-set",
-            "fire-safety-reopening",
-            "--mode",
-            "live",
-            "--as",
-            "wang",
-        ),
+        ("campaign", "create", "--name", "x", "--template-set", "fire-safety-reopening", "--mode", "live",
+         "--place", "2201", "--channel", "sms", "--as", "wang"),
         ("campaign", "show", 1),
         ("counts", 1),
-    ):
+    ):  # fmt: skip
         ended = ready(*words, "--json", **away)
         assert ended.code == 0, ended.err
     ended = ready("init", "--json", **away)

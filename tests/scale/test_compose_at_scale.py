@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from real_kafka import Broker, free_ports, missing
 from broadcaster import devices, people
 from broadcaster.compose.recipients import NewRecipient, add_recipients
 from broadcaster.installation import open_installation
+from broadcaster.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("kafka")
 FILE = ROOT / "docker-compose.scale.yml"
@@ -109,7 +111,8 @@ def _furnish(made: Deployment, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
     try:
         for login, role in (("wang", "author"), ("li", "approver")):
             people.add_user(inst, "system", login, login, [role], None)
-        rows = [NewRecipient("sms", f"tel:+8617400000{n:03}", PLACE, f"张{n}", "zh-CN") for n in range(PHONES)]
+        shop: Any = {"premises": "欧亚商场", "premises_category": "mall"}
+        rows = [NewRecipient("sms", f"tel:+8617400000{n:03}", PLACE, f"张{n}", "zh-CN", **shop) for n in range(PHONES)]
         rows.append(NewRecipient("loudspeaker", "speaker:1", PLACE, "华阳广播", "zh-CN"))
         rows.append(NewRecipient("billboard", "board:1", PLACE, "华阳大屏", "zh-CN", format="128x32/16/gb18030/pages"))
         add_recipients(inst, rows)
@@ -133,13 +136,18 @@ class Web:
 
     def text(self, path: str) -> str:
         with urllib.request.urlopen(f"{self.base}{path}", timeout=30) as answer:
-            return str(answer.read().decode("gb18030"))
+            return str(
+                answer.read().decode("gb18030" if "gb18030" in str(answer.headers["content-type"]).lower() else "utf-8")
+            )
 
     def __call__(self, path: str, body: object = None, **headers: str) -> Any:
-        data = None if body is None else json.dumps(body).encode()
+        data = json.dumps(body).encode() if body else None if body is None else b""
         told = {"authorization": f"Bearer {self.token}", "content-type": "application/json", **headers}
-        with urllib.request.urlopen(urllib.request.Request(f"{self.base}{path}", data, told), timeout=30) as answer:
-            return json.loads(answer.read())
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{self.base}{path}", data, told), timeout=30) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path}: {error} {error.read().decode()[:1000]}") from error
 
 
 def until(true: Any, seconds: float) -> None:
@@ -176,7 +184,8 @@ def test_what_the_file_says_carries_a_campaign_and_drains(
     ledger = (tmp_path / "home" / "spool" / "messages.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(ledger) == len({json.loads(line)["to"] for line in ledger}) == PHONES
     until(lambda: web(f"/feeds/speakers/{tokens['loudspeaker']}/manifest.json")["items"], 15)
-    until(lambda: "119" not in web.text(f"/feeds/boards/{tokens['billboard']}.txt") != "", 15)
+    idle = Settings.model_fields["board_idle"].default
+    until(lambda: idle not in web.text(f"/feeds/boards/{tokens['billboard']}.txt"), 15)
 
     for name, (code, took) in deployment.down().items():
         assert code == 0, (name, deployment.log(name))
