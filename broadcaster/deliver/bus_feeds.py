@@ -52,7 +52,7 @@ class BusFeeds:
         self._thread: threading.Thread | None = None
 
     def held(self, key: bytes) -> Feed | None:
-        """From memory alone. Never an older feed than before: a bus that was told late must not take back what the database said."""
+        """From memory alone. Never an older feed than before: a bus told late must not take back what the database said."""
         for found in (self._by_token.get(key) if self._trusted else None, self._database.held(key)):
             if found is not None and found.sequence >= self._given.get(found.recipient_id, 0):
                 return self._noted(found)
@@ -133,7 +133,7 @@ class BusFeeds:
         return None
 
     def _prove(self, wanted: list[tuple[int, int, bool]] | None) -> None:
-        """Holds memory against the database: a server that starts cannot know how old the bus is, and a broker may lose its tail."""
+        """Holds memory against the database: a server that starts cannot know how old the bus is; a broker may lose its tail."""
         if wanted is None:
             return
         none = (-1, b"")
