@@ -329,6 +329,7 @@ def _all(inst: Installation, far: Gateway, folder: Path, options: argparse.Names
     found.update(cancelled(inst, far, many.id))
     note(found)
     found.update(beside(inst, folder, options))
+    note(found)
     return found
 
 

@@ -18,7 +18,7 @@ from measured.machine import load
 from measured.program import Row
 from measured.servers import Absent, Servers
 
-RECIPIENTS, EACH, ROUNDS = 30_000, 1_500, 3  # under six minutes on two quiet cores
+RECIPIENTS, EACH, ROUNDS = 30_000, 1_500, 3
 ROWS = ["inside", *table.LABELS]
 
 

@@ -104,7 +104,7 @@ def _something_came(connection: Any) -> bool:
 # What a server that is stopped, starting or overloaded answers; a deadlock is one of them, and `transact` retries it first.
 _AWAY = (DatabaseError, OperationalError, InterfaceError, PoolTimeout)
 _AGAIN = {"40P01", "40001"}  # deadlock detected, serialization failure: the same work done once more succeeds
-# Whoever won the deadlock is woken by our end; begun at once, we could take the row before it looks, and all would be as it was.
+# Whoever won the deadlock is woken by our end: begun at once, we could take the row before it has looked, and meet it again.
 AGAIN_S = 0.05
 
 REPORT_MS = 30_000  # a report that takes longer is given up, so that it cannot keep the pool from those who send

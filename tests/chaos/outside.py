@@ -1,363 +1,238 @@
-"""Kills workers at random and checks the laws from outside.
+"""Torments one campaign and checks the laws from outside.
 
 Shares no code with the product: it drives the `broadcaster` command, keeps a ledger of its own in an HTTP sink that the product never
-reads, and compares that ledger with the product's tables. Run: python tests/chaos/outside.py --recipients 20000 --kills 20
-With --bus kafka the records go over a real broker, which --broker-kills kills and starts again, and --stir replays its records
-backwards and adds some that nobody can read.
+reads, and compares that ledger with the product's tables. One run, for example:
+python tests/chaos/outside.py --back-end scale --category emergency --recipients 20000 --worker 20 --broker 2
 """
 
 import argparse
-import asyncio
-import contextlib
-import csv
 import json
-import os
+import math
 import random
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-try:  # a reader older than the writer's floor must not touch the file while it is being written
-    from pysqlite3 import dbapi2 as sqlite3
-except ImportError:
-    import sqlite3
+from back_ends import NAMES, BackEnd, Scale, open_back_end
+from feed_watch import Feeds
+from laws import Harm, answers, check, conserved
+from ledger import Sink, chosen
+from product import DEVICES, Product, approval, drafted, enrolled, furnish, withdrawal
+from records import records_of
 
-if TYPE_CHECKING:
-    from real_kafka import Broker
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "broker"))
-
-KAFKA = {"BROADCASTER_KAFKA_PARTITIONS": "4", "BROADCASTER_KAFKA_SESSION_MS": "2000"}
-WORDS = ("waiting", "sending", "accepted", "delivered", "failed", "suppressed", "expired", "cancelled", "unknown")
-
-
-class Sink:
-    """An SMS gateway that writes down what it takes before it answers. May take a message and drop the reply."""
-
-    def __init__(self, path: Path, drop: float, delay: float, seed: int) -> None:
-        self.path, self.drop, self.delay = path, drop, delay
-        self.random = random.Random(seed)
-        self.hidden = 0
-        self.port = 0
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-
-    def start(self) -> "Sink":
-        self._thread.start()
-        self._ready.wait(10)
-        return self
-
-    async def _serve(self) -> None:
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=1000)
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        async with server:
-            await server.serve_forever()
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = next(
-                    int(x.split(b":")[1]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length")
-                )
-                body = json.loads(await reader.readexactly(length))
-                os.write(self._file, f"{body['delivery']} {body['to']}\n".encode())
-                if self.delay:
-                    await asyncio.sleep(self.delay)
-                if self.random.random() < self.drop:
-                    self.hidden += 1
-                    break
-                writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
-                await writer.drain()
-        writer.close()
-
-    def copies(self) -> Counter[str]:
-        return Counter(line.split()[0] for line in self.path.read_text().splitlines())
+# Option of each kind of harm, and what it is. Every one can be ordered any number of times.
+HARM = {
+    "worker": "kill -9 of a worker",
+    "fan-out": "kill -9 of the fan-out and sweep",
+    "feed server": "kill -9 of a feed server",
+    "broker": "SIGKILL of Kafka, started again on the same log",
+    "database": "SIGKILL of PostgreSQL with its children, recovered",
+    "replayed": "all records once more",
+    "doubled": "all records twice in a row",
+    "reordered": "all records once more in another order",
+    "poisoned": "three records that nobody can read",
+    "lost": "the log's tail cut, or free rows of the table deleted",
+}
+FAR = ("broker", "database")  # harm that only the back-end of several servers can suffer
+LIVING = ("feed server", "fan-out")
 
 
-def new_broker() -> "Broker":
-    """A real Kafka broker; see tests/broker."""
-    from real_kafka import Broker
+class Torment:
+    """A campaign, what is to be done to it, and what was found on the way."""
 
-    return Broker().start()
+    def __init__(self, product: Product, sink: Sink, order: tuple[int, int], options: argparse.Namespace) -> None:
+        """`order`: the campaign and how many deliveries it must have."""
+        self.product, self._sink, self.options = product, sink, options
+        self.campaign, self.planned = order
+        self.dice = random.Random(options.seed)
+        self.harm = Harm()
+        self.looks = 0
+        self.feeds: Feeds | None = None
+        self._records = records_of(product.back_end, options.category)
+        self.orders: list[list[str]] = []  # of campaigns to the devices alone, so that their feeds go on changing
+        self._due = [kind for kind in HARM for _ in range(getattr(options, _flag(kind)))]
+        self.dice.shuffle(self._due)
+        self._ordered = len(self._due)
+        self._ended = False
+        self._pace()
 
+    def _pace(self) -> None:
+        """So many messages are sent at full speed until the next harm is done."""
+        share = (self._ordered - len(self._due) + 1) / (self._ordered + 1)
+        self._sink.free = self.options.recipients * share if self._due else math.inf
 
-def stir(broker: "Broker", topic: str) -> int:
-    """Publishes what lies on a topic once more, backwards, and some garbage. Returns how much garbage."""
-    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+    def run(self) -> None:
+        """One harm after another while the campaign is sent, then nothing more until it is over."""
+        until = time.monotonic() + self.options.seconds
+        while time.monotonic() < until and self._goes_on():
+            self._look()
+            if self._due and (self._due[0] == "fan-out" or self._has_started()):
+                self._do(self._due.pop(0))
+                self._pace()
+            time.sleep(self.dice.uniform(*self.options.pause))
+        self._after()
 
-    consumer = KafkaConsumer(bootstrap_servers=broker.address, auto_offset_reset="earliest")
-    partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
-    consumer.assign(partitions)
-    ends = consumer.end_offsets(partitions)
-    found = []
-    while any(consumer.position(p) < ends[p] for p in partitions):
-        found += [row for rows in consumer.poll(timeout_ms=200).values() for row in rows]
-    consumer.close()
-    producer = KafkaProducer(bootstrap_servers=broker.address, enable_idempotence=False)
-    garbage = [(b"1", b"\xff\xfe", []), (b"x", b"{}", [("hmac", b"0" * 64)]), (b"2", None, [])]
-    again = [(row.key, row.value, row.headers) for row in reversed(found)]
-    for key, value, headers in [*again, *garbage]:
-        producer.send(topic, value, key=key, headers=headers).get(10)
-    producer.close()
-    return len(garbage)
+    def _goes_on(self) -> bool:
+        """Feeds live on behind the campaign, and so do those who serve and tell them."""
+        self._ended = self._ended or self.product.state(self.campaign) not in ("approved", "running")
+        return not self._ended or bool(self.feeds and self._due and self._due[0] in LIVING)
 
+    def _look(self) -> None:
+        self._records.look()
+        self.looks += 1
+        if broken := conserved(self.product, self.campaign, self.planned):
+            self.harm.told.append(broken)
 
-class Product:
-    """The installed command in a home of its own."""
+    def _has_started(self) -> bool:
+        begun = "SELECT count(*) FROM delivery WHERE campaign_id = ? AND channel = 'sms' AND outcome <> 'waiting'"
+        return bool(self.product.rows(begun, self.campaign)[0][0])
 
-    def __init__(self, home: Path, sink: Sink, lease: float, broker: "Broker | None" = None) -> None:
-        self.home, self.broker = home, broker
-        bus = {"BROADCASTER_BUS_URL": broker.url, **KAFKA} if broker else {}
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("BROADCASTER_")},
-            "BROADCASTER_HOME": str(home),
-            "BROADCASTER_SMS_PROVIDER": "http",
-            "BROADCASTER_SMS_URL": f"http://127.0.0.1:{sink.port}/send",
-            "BROADCASTER_LEASE_SECONDS": str(lease),
-            "BROADCASTER_POLL_SECONDS": "0.1",
-            "BROADCASTER_CHUNK_SIZE": "500",
-            "BROADCASTER_RETRY_SECONDS": "0.2",
-            "BROADCASTER_TEMPLATES": str(home.with_name("sets")),
-            **bus,
+    def _do(self, kind: str) -> None:
+        acts: dict[str, Callable[[], None]] = {
+            "worker": lambda: self.product.kill(f"worker {self.dice.randrange(self.options.workers)}"),
+            "fan-out": lambda: self.product.kill("fan-out"),
+            "feed server": self._kill_feed_server,
+            "broker": lambda: self._far().kill_broker(self.dice.uniform(*self.options.pause)),
+            "database": lambda: self._far().kill_database(self.dice.uniform(*self.options.pause)),
         }
+        say(f"{kind} ({self.harm.done[kind] + 1})")
+        if kind in acts:
+            acts[kind]()
+        else:
+            n = self._records.stir(kind, self.dice)
+            self.harm.garbage += n if kind == "poisoned" else 0
+            self.harm.done[f"records {kind}"] += n
+            self.harm.log_cut |= kind == "lost" and isinstance(self.product.back_end, Scale)
+        self.harm.done[kind] += 1
 
-    def ask(self, *words: str, fine: tuple[int, ...] = (0,)) -> dict:
-        done = subprocess.run(
-            [*COMMAND, *words, "--json"], env=self.environment, capture_output=True, text=True, timeout=600, check=False
-        )
-        if done.returncode not in fine:
-            raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
-        return json.loads(done.stdout)
+    def _far(self) -> Scale:
+        assert isinstance(self.product.back_end, Scale)
+        return self.product.back_end
 
-    def work(self) -> subprocess.Popen:
-        return subprocess.Popen(
-            [*COMMAND, "work"], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+    def _kill_feed_server(self) -> None:
+        """While the feeds change: the server that comes back must know of it."""
+        assert self.feeds
+        if self.orders:
+            self.product.order(self.orders.pop(0))
+        name = self.dice.choice(sorted(self.feeds.servers))
+        self.product.kill(name)
+        self.harm.told += self.feeds.wait_right([name])
 
-    def rows(self, statement: str, *values: object) -> list[tuple]:
-        connection = sqlite3.connect(f"file:{self.home / 'broadcaster.db'}?mode=ro", uri=True, timeout=30)
-        try:
-            return connection.execute(statement, values).fetchall()
-        finally:
-            connection.close()
-
-
-SET = """id = "chaos"
-category = "{category}"
-expires_hours = 6
-
-[title]
-zh-CN = "试"
-ko = "시험"
-en = "Trial"
-
-[signature]
-zh-CN = "试"
-ko = "시험"
-en = "Trial"
-
-[slots]
-sms = ["name"]
-"""
-
-
-def write_set(folder: Path, category: str) -> None:
-    """A template set of the harness's own, so that every category can be tried."""
-    made = folder / "chaos"
-    made.mkdir(parents=True)
-    (made / "set.toml").write_text(SET.format(category=category), encoding="utf-8")
-    for language, words in (
-        ("zh-CN", "{{ name }}，请马上离开。"),
-        ("ko", "{{ name }}님, 바로 대피하십시오."),
-        ("en", "{{ name }}, leave now."),
-    ):
-        (made / f"sms.{language}.txt").write_text(words + "\n", encoding="utf-8")
+    def _after(self) -> None:
+        if self._due:
+            self.harm.told.append(f"the campaign ended before {len(self._due)} of the harm: {sorted(set(self._due))}")
+        until = time.monotonic() + 40
+        dead = "SELECT count(*) FROM dead_letter"
+        while time.monotonic() < until and self.product.rows(dead)[0][0] < self.harm.garbage and not self.harm.log_cut:
+            time.sleep(0.2)  # the campaign may be over before the workers come to what was thrown among its records
+        if self.feeds:
+            self.product.ordered()
+            wrong = self.feeds.wait_right()
+            self.feeds.watch.stop()
+            self.harm.told += wrong + self.feeds.watch.found[:20]
+            self.harm.feeds_right = not self.feeds.watch.found and not wrong and self.feeds.sequences_right()
+        if codes := self.product.stop():
+            self.harm.told.append(f"after SIGTERM ended {codes}")
+        if broken := conserved(self.product, self.campaign, self.planned):
+            self.harm.told.append(broken)
 
 
-COMMAND = [str(Path(sys.executable).with_name("broadcaster"))]
-
-
-def write_recipients(path: Path, n: int) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["phone", "name", "premises", "category", "area_code", "language"])
-        for i in range(n):
-            rows.writerow([f"138{i:08d}", f"金{i}", f"商场{i % 500}", "mall", "220102000000", "zh-CN"])
-
-
-def prepare(product: Product, recipients: Path) -> int:
-    product.ask("init")
-    for login, role in (("ann", "author"), ("bob", "approver")):
-        product.ask("user", "add", login, "--name", login, "--role", role)
-    product.ask("recipients", "import", str(recipients))
-    made = product.ask(
-        "campaign", "create", "--as", "ann", "--name", "kills", "--template-set", "chaos", "--mode", "live",
-        "--place", "220000000000", "--channel", "sms",
-    )  # fmt: skip
-    campaign = str(made["campaign"])
-    product.ask("campaign", "submit", campaign, "--as", "ann")
-    product.ask("campaign", "approve", campaign, "--as", "bob")
-    return int(campaign)
-
-
-def conserved(product: Product, campaign: int, planned: int) -> str | None:
-    """L1 and L5 at one consistent read."""
-    (row,) = product.rows(
-        "SELECT (SELECT group_concat(word || '=' || n) FROM (SELECT word, sum(n) n FROM counter WHERE campaign_id = ?1 "
-        "AND word IN ('waiting','sending','accepted','delivered','failed','suppressed','expired','cancelled','unknown') "
-        "GROUP BY word HAVING sum(n) <> 0 ORDER BY word)), (SELECT group_concat(outcome || '=' || n) FROM "
-        "(SELECT outcome, count(*) n FROM delivery WHERE campaign_id = ?1 GROUP BY outcome ORDER BY outcome))",
-        campaign,
-    )
-    if row[0] != row[1]:
-        return f"counters {row[0]} rows {row[1]}"
-    total = sum(int(x.split("=")[1]) for x in row[0].split(","))
-    return None if total == planned else f"sum {total} planned {planned}"
-
-
-def wait_for_garbage(product: Product, garbage: int) -> None:
-    """The campaign may be over before the workers have come to what was thrown among its records."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until and product.rows("SELECT count(*) FROM dead_letter")[0][0] < garbage:
-        time.sleep(0.2)
-
-
-def torment(product: Product, campaign: int, options: argparse.Namespace) -> tuple[int, int, list[str]]:
-    """Kills random workers until the wanted number, then lets them finish. Returns kills, looks, findings of L1/L5."""
-    dice = random.Random(options.seed)
-    broker_kills = 0
-    workers = [product.work() for _ in range(options.workers)]
-    kills, looks, found = 0, 0, []
-    deadline = time.monotonic() + options.seconds
-    try:
-        while time.monotonic() < deadline:
-            time.sleep(dice.uniform(*options.pause))
-            state = product.rows("SELECT state FROM campaign WHERE id = ?", campaign)[0][0]
-            if state not in ("approved", "running"):
-                break
-            looks += 1
-            broken = conserved(product, campaign, options.recipients)
-            if broken:
-                found.append(broken)
-            started = product.rows(
-                "SELECT count(*) FROM delivery WHERE campaign_id = ? AND outcome <> 'waiting'", campaign
-            )
-            if kills < options.kills and started[0][0]:
-                victim = dice.randrange(len(workers))
-                workers[victim].send_signal(signal.SIGKILL)
-                workers[victim].wait()
-                workers[victim] = product.work()
-                kills += 1
-            elif product.broker and broker_kills < options.broker_kills and started[0][0]:
-                product.broker.kill()
-                time.sleep(dice.uniform(*options.pause))
-                product.broker.start()
-                broker_kills += 1
-                if options.stir:
-                    options.garbage += stir(product.broker, f"broadcaster.live.deliveries.sms.{options.category}")
-        wait_for_garbage(product, options.garbage)
-    finally:
-        for worker in workers:
-            worker.send_signal(signal.SIGTERM)
-        codes = [worker.wait(timeout=60) for worker in workers]
-    if any(codes):
-        found.append(f"workers ended with {codes} after SIGTERM")
-    if broker_kills < options.broker_kills:
-        found.append(f"the campaign ended after {broker_kills} kills of the broker")
-    return kills, looks, found
-
-
-def check(product: Product, sink: Sink, campaign: int, options: argparse.Namespace, kills: int) -> dict:
-    """The laws, from the sink's ledger and the product's rows."""
-    rows = product.rows(
-        "SELECT campaign_id || '-' || n || '-' || token, outcome FROM delivery WHERE campaign_id = ?", campaign
-    )
-    copies = sink.copies()
-    outcome = dict(rows)
-    (state, category) = product.rows("SELECT state, category FROM campaign WHERE id = ?", campaign)[0]
-    window = 8 if category == "emergency" else 100
-    reached = {"accepted", "delivered"}
-    never = [d for d, o in outcome.items() if not copies[d]]
-    extra = sum(c - 1 for c in copies.values() if c > 1)
-    bound = kills * window + sink.hidden
-    unknown = sum(1 for o in outcome.values() if o == "unknown")
-    recount = product.ask("recount", str(campaign), fine=(0, 1))
-    counts = product.ask("counts", str(campaign), fine=(0, 3))
-    audit = product.ask("audit", "verify", fine=(0, 1))
-    sums = Counter(outcome.values())
-    laws = {
-        "finished": state == "finished",
-        "L1": len(rows) == options.recipients == counts["planned"] == sum(counts["outcomes"].values()),
-        "L2": not [d for d in never if outcome[d] in reached]
-        and not [d for d in never if outcome[d] in ("waiting", "sending")],
-        "L3": (extra <= bound and unknown == 0) if category == "emergency" else (extra == 0 and unknown <= bound),
-        "L4": not set(copies) - set(outcome),
-        "L5": recount["equal"] and all(sums[w] == counts["outcomes"][w] for w in WORDS),
-        "L6": audit["ok"],
-    }
-    buried = product.rows("SELECT count(*) FROM dead_letter")[0][0]
-    if product.broker:
-        laws["dead letters"] = buried == options.garbage
-    return {
-        "laws": laws, "category": category, "planned": len(rows), "kills": kills, "hidden_accepts": sink.hidden,
-        "copies": sum(copies.values()), "extra_copies": extra, "bound": bound, "outcomes": {w: sums[w] for w in WORDS if sums[w]},
-        "dead_letters": buried, "broker_kills": options.broker_kills, "never_sent_outside_unknown": len([d for d in never if outcome[d] != "unknown"]),
-        "unknown_truly_unsent": len([d for d in never if outcome[d] == "unknown"]),
-    }  # fmt: skip
-
-
-def run(options: argparse.Namespace) -> dict:
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """One whole run in a folder of its own. Returns what was found; `ok` says whether every law held."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         place = Path(folder)
-        sink = Sink(place / "ledger.txt", options.drop, options.delay, options.seed).start()
-        broker = new_broker() if options.bus == "kafka" else None
+        place.chmod(0o755)
+        back_end = open_back_end(options.back_end, place)
         try:
-            product = Product(place / "home", sink, options.lease, broker)
-            write_recipients(place / "people.csv", options.recipients)
-            write_set(place / "sets", options.category)
-            campaign = prepare(product, place / "people.csv")
-            begun = time.monotonic()
-            kills, looks, found = torment(product, campaign, options)
-            report = check(product, sink, campaign, options, kills)
+            return _run(place, back_end, options)
         finally:
-            if broker:
-                broker.stop()
-        report.update(looks=looks, broken_looks=found, seconds=round(time.monotonic() - begun, 1))
-        report["ok"] = all(report["laws"].values()) and not found and kills >= options.kills
-        return report
+            back_end.stop()
+
+
+def _run(place: Path, back_end: BackEnd, options: argparse.Namespace) -> dict[str, Any]:
+    hide = chosen(options.drops, options.recipients, options.seed)
+    sink = Sink(place / "ledger.txt", options.delay, hide).start()
+    product = Product(place, sink, back_end, options.lease, options.chunk)
+    furnish(product, place, options.recipients, options.devices, options.category)
+    paths = enrolled(product) if options.devices else {}
+    if options.lost and isinstance(back_end, Scale):
+        back_end.keep_log()
+    try:
+        campaign = drafted(product, ("sms", *DEVICES) if paths else ("sms",))
+        product.ask(*approval(campaign))
+        # The demo that invents the devices has one phone of its own.
+        planned = options.recipients + len(paths) + (1 if paths else 0)
+        torment = Torment(product, sink, (campaign, planned), options)
+        for _ in range(0, options.feed_server, 2):
+            side = drafted(product, DEVICES)
+            torment.orders += [approval(side), withdrawal(side)]
+        begun = time.monotonic()
+        product.start_workers(options.workers)
+        if paths:
+            torment.feeds = Feeds(product, paths, options.servers)
+            torment.feeds.watch.start()
+        torment.run()
+        seconds = time.monotonic() - begun
+        report = check(product, sink, (campaign, planned), torment.harm, answers(product, campaign))
+    finally:
+        product.stop()
+    polls = torment.feeds.watch.polls if torment.feeds else 0
+    report.update(back_end=back_end.name, looks=torment.looks, polls=polls, seconds=round(seconds, 1))
+    report["ok"] = all(report["laws"].values())
+    if not report["ok"]:
+        report["log"] = product.log()
+    return report
+
+
+def say(words: str) -> None:
+    print(f"  {words}", file=sys.stderr, flush=True)
+
+
+def _flag(kind: str) -> str:
+    return f"{kind.replace('-', '_').replace(' ', '_')}"
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--back-end", default="embedded", choices=NAMES)
+    parser.add_argument("--category", default="notice", choices=("emergency", "notice", "promotion"))
     parser.add_argument("--recipients", type=int, default=20_000)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--devices", type=int, default=0, help="half of them loudspeakers, half boards")
+    for kind, what in HARM.items():
+        parser.add_argument(f"--{kind.replace(' ', '-')}", type=int, default=0, metavar="N", help=what)
+    parser.add_argument("--drops", type=int, default=0, metavar="N", help="replies dropped after the message was taken")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--drop", type=float, default=0.0, help="share of replies lost after the message was taken")
+    parser.add_argument("--servers", type=int, default=2, help="feed servers, where there are devices")
     parser.add_argument("--delay", type=float, default=0.02, help="seconds until the sink answers")
-    parser.add_argument("--lease", type=float, default=2.0)
-    parser.add_argument("--pause", type=float, nargs=2, default=(0.3, 1.5))
+    parser.add_argument(
+        "--lease", type=float, default=8.0, help="longer than an outage of the database, where one is ordered"
+    )
+    parser.add_argument("--chunk", type=int, default=500, help="deliveries that one record announces")
+    parser.add_argument(
+        "--pause", type=float, nargs=2, default=(0.3, 1.5), help="seconds between one harm and the next"
+    )
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--category", default="notice", choices=("emergency", "notice", "promotion"))
-    parser.add_argument("--bus", default="local", choices=("local", "kafka"))
-    parser.add_argument("--broker-kills", type=int, default=0)
-    parser.add_argument(
-        "--stir", action="store_true", help="replay records and add garbage after each kill of the broker"
-    )
-    parser.set_defaults(garbage=0)
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    wrong = [kind for kind in FAR if getattr(options, _flag(kind)) and options.back_end == "embedded"]
+    if wrong:
+        parser.error(f"the embedded back-end has no {' and no '.join(wrong)}")
+    if options.feed_server and not options.devices:
+        parser.error("without --devices there is no feed to serve")
+    return options
+
+
+def end_well(_number: int, _frame: object) -> None:
+    """SIGTERM: the servers must not be left behind."""
+    sys.exit(143)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, end_well)
     result = run(parse())
     print(json.dumps(result, ensure_ascii=False, indent=1))
     sys.exit(0 if result["ok"] else 1)

@@ -106,6 +106,24 @@ def test_doctor_is_content_with_a_fresh_home_and_names_what_is_not_fine(call: Ca
     assert [check["name"] for check in open_to_all["checks"] if not check["ok"]] == ["keys"]
 
 
+def test_with_no_broker_the_verbs_go_on_and_those_that_need_it_say_so(ready: Call) -> None:
+    away = {"BROADCASTER_BUS_URL": "kafka://127.0.0.1:1", "BROADCASTER_PORT": "0"}
+    for words in (
+        ("user", "add", "wang", "--name", "王敏", "--role", "author"),
+        ("campaign", "create", "--name", "x", "--template-set", "fire-safety-reopening", "--mode", "live",
+         "--place", "2201", "--channel", "sms", "--as", "wang"),
+        ("campaign", "show", 1),
+        ("counts", 1),
+    ):  # fmt: skip
+        ended = ready(*words, "--json", **away)
+        assert ended.code == 0, ended.err
+    ended = ready("init", "--json", **away)
+    assert ended.code == 5
+    assert "BROADCASTER_BUS_URL" in ended.json["error"]["message"]
+    checks = {check["name"]: check for check in ready("doctor", "--json", **away).json["checks"]}
+    assert [name for name, check in checks.items() if not check["ok"]] == ["bus"]
+
+
 def test_openapi_is_one_document_of_the_api_and_needs_no_home(call: Call, tmp_path: Path) -> None:
     ended = call(
         "openapi",

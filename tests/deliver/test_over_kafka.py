@@ -106,6 +106,7 @@ def test_a_campaign_over_kafka_gives_the_same_rows_counts_and_texts(plan: Any, f
         assert conn.execute(text("SELECT count(*) FROM dead_letter")).scalar() == 0
 
 
+@pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("working")
 def test_with_every_broker_down_an_emergency_starts_within_5_seconds_and_a_notice_waits(
     plan: Any, far: Installation, own_kafka: Broker
@@ -224,6 +225,7 @@ def shows(server: FeedServer, token: str, channel: str) -> list[int]:
     return [item.campaign_id for item in found.items] if found else []
 
 
+@pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("working")
 def test_feeds_come_over_the_bus_and_a_poll_asks_no_database(plan: Any, far: Installation, served: Any) -> None:
     server, source = served
@@ -385,6 +387,7 @@ def test_topics_made_anew_are_told_everything_again(plan: Any, far: Installation
     assert tell_feeds(far, bus) == 3
 
 
+@pytest.mark.database("postgresql")
 def test_two_that_tell_at_once_leave_the_newest_feed_last(
     plan: Any, far: Installation, bus: Bus, monkeypatch: Any
 ) -> None:

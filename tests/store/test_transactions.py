@@ -11,6 +11,7 @@ from broadcaster.bus.local import LocalBus
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, Unavailable
 from broadcaster.store import records
+from broadcaster.store.driver import Ask, at_end, together
 from broadcaster.store.engine import open_store
 
 
@@ -159,3 +160,69 @@ def test_a_server_that_does_not_answer_is_unavailable() -> None:
     store: Any = open_store("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(Unavailable), store.read():
         pass
+
+
+def test_statements_sent_together_see_each_other_and_answer_in_order(inst: Installation) -> None:
+    with inst.store.write() as conn:
+        asked = [
+            Ask("INSERT INTO premises (name, category, place) VALUES (?, 'mall', '22')", ("p",)),
+            Ask("UPDATE premises SET category = ? WHERE name = ? RETURNING category", ("shop", "p")),
+            Ask("SELECT name FROM premises WHERE category = ?", ("shop",)),
+        ]
+        assert [[tuple(row) for row in rows] for rows in together(conn, asked)] == [[], [("shop",)], [("p",)]]
+    assert _count(inst) == 1
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_fault_among_statements_sent_together_undoes_the_transaction(inst: Installation, last: bool) -> None:
+    adding = Ask("INSERT INTO premises (name, category, place) VALUES (?, 'mall', '22')", ("p",))
+
+    def work(conn: Connection) -> None:
+        if last:
+            at_end(conn, adding)
+            at_end(conn, adding)
+        else:
+            together(conn, [adding, adding])
+
+    with pytest.raises(IntegrityError):
+        inst.store.transact(work)
+    assert _count(inst) == 0
+    inst.store.transact(lambda conn: _add(conn, "q"))  # and nothing of it is sent with the next
+    assert _count(inst) == 1
+
+
+@pytest.mark.database("postgresql")
+def test_a_deadlock_among_what_is_sent_with_the_commit_is_done_once_more(inst: Installation) -> None:
+    runs: list[int] = []
+
+    def work(conn: Connection) -> None:
+        runs.append(1)
+        _add(conn, "p")
+        if len(runs) == 1:
+            at_end(conn, Ask("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$", ()))
+
+    inst.store.transact(work)
+    assert len(runs) == 2
+    assert _count(inst) == 1
+
+
+@pytest.mark.database("postgresql")
+def test_a_connection_that_the_server_ended_while_it_rested_is_not_handed_out(inst: Installation) -> None:
+    with inst.store.read() as conn, inst.store.write() as other:
+        ours = [c.exec_driver_sql("SELECT pg_backend_pid()").scalar() for c in (conn, other)]
+    with inst.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        mine = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        for pid in ours:
+            if pid != mine:
+                conn.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+    counted = [_count(inst), _count(inst)]
+    assert counted == [0, 0]
+
+
+@pytest.mark.database("postgresql")
+def test_a_connection_lost_among_statements_sent_together_is_unavailable_and_replaced(inst: Installation) -> None:
+    end = Ask("SELECT pg_terminate_backend(pg_backend_pid())", ())
+    with pytest.raises(Unavailable):
+        inst.store.transact(lambda conn: together(conn, [end, Ask("SELECT 1", ())]))
+    inst.store.transact(lambda conn: _add(conn, "p"))
+    assert _count(inst) == 1

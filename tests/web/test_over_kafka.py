@@ -1,15 +1,23 @@
 """The web server beside a real broker: what it tells of it, and that it goes on without it."""
 
 import re
+import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from real_kafka import Broker
 
+from broadcaster import people
 from broadcaster.bus import Record, open_bus, prepare_bus
+from broadcaster.compose import campaigns
+from broadcaster.deliver.fanout import fan_out
+from broadcaster.deliver.runner import run_workers
 from broadcaster.installation import Installation
+from broadcaster.model import Unavailable
 from broadcaster.web.app import create_app
 
 
@@ -76,3 +84,44 @@ def test_every_open_outcome_has_its_gauge(inst: Installation, word: str) -> None
             conn.exec_driver_sql(statement)
     with TestClient(create_app(inst)) as web:
         assert metric(web.get("/metrics").text, f'broadcaster_deliveries_open{{channel="sms",outcome="{word}"}}') == 7
+
+
+@pytest.fixture
+def unreachable(town: Any) -> Any:
+    """The town with its bus at an address where nobody listens."""
+    settings = town.inst.settings.model_copy(update={"bus_url": "kafka://127.0.0.1:1"})
+    town.inst = Installation(settings, town.inst.store, town.inst.keys)
+    return town
+
+
+def test_with_no_broker_a_campaign_is_written_approved_and_counted_and_metrics_say_how_long_it_waits(
+    unreachable: Any, draft: int, calls: Callable[..., Any], anybody: TestClient
+) -> None:
+    inst = unreachable.inst
+    assert "Kafka does not answer at 127.0.0.1:1" in anybody.get("/readyz").json()["degraded"]["bus"]
+    sent = calls("wang", "POST", f"/campaigns/{draft}/submit").json()
+    assert sent["planned"] == 10
+    campaigns.approve(inst, people.find_user(inst, "li"), draft, sent["digest"])
+    with closing(open_bus(inst)) as bus, pytest.raises(Unavailable, match="BROADCASTER_BUS_URL"):
+        fan_out(inst, bus)
+    first = anybody.get("/metrics").text
+    assert metric(first, "broadcaster_bus_up") == 0
+    assert metric(first, "broadcaster_outbox_pending") == 4, "one chunk for each channel, none of them lost"
+    time.sleep(0.2)
+    later = anybody.get("/metrics").text
+    name = "broadcaster_oldest_pending_seconds"
+    assert metric(later, name) >= metric(first, name) + 0.2
+    counts = calls("zhao", "GET", f"/campaigns/{draft}/counts").json()
+    assert counts["outcomes"]["waiting"] == counts["planned"] == 10
+    near = Installation(inst.settings.model_copy(update={"bus_url": "local:"}), inst.store, inst.keys)
+    stop = threading.Event()
+    thread = threading.Thread(target=run_workers, args=(near, stop, "w"))
+    thread.start()
+    end = time.monotonic() + 30
+    while campaigns.find(inst, draft).state != "finished" and time.monotonic() < end:
+        time.sleep(0.1)
+    stop.set()
+    thread.join(30)
+    assert calls("zhao", "GET", f"/campaigns/{draft}/counts").json()["outcomes"]["accepted"] == 10
+    done = anybody.get("/metrics").text
+    assert (metric(done, "broadcaster_outbox_pending"), metric(done, name)) == (0, 0)
