@@ -44,7 +44,7 @@ class Doors:
             try:
                 self._channels[name] = outlet(self.inst, Mode.LIVE, "sms", name)
             except ChannelError as error:
-                raise Unavailable("provider", f"{name} reports to us and is not configured: {error}") from error
+                raise Unavailable("provider-unset", f"{name} reports to us and is not configured: {error}") from error
         channel = self._channels[name]
         if not isinstance(channel, Sms) or not isinstance(channel.provider, Reporting):
             _nothing_here()
