@@ -33,18 +33,33 @@ class Receipt:
     ref: str = ""  # provider's id of the message
 
 
+_INTO = "INSERT INTO receipt_inbox (received_at, provider, dedupe_key, campaign_id, n, word, at, raw, reason, ref) SELECT ?, "
+_ONCE = " ON CONFLICT (provider, dedupe_key) DO NOTHING"
+_STORE = {
+    "sqlite": _INTO
+    + ", ".join(f"json_extract(value, '$[{at}]')" for at in range(9))
+    + " FROM json_each(?) WHERE true"
+    + _ONCE,
+    "postgresql": _INTO
+    + "r.* FROM unnest(CAST(? AS text[]), CAST(? AS text[]), CAST(? AS int[]), CAST(? AS int[]), CAST(? AS text[]), "
+    "CAST(? AS bigint[]), CAST(? AS text[]), CAST(? AS text[]), CAST(? AS text[])) AS r" + _ONCE,
+}
+
+
 def store(conn: Connection, receipts: Sequence[Receipt], now: int) -> None:
-    """Keeps receipts; one that is known already changes nothing."""
-    run_many(
-        conn,
-        "INSERT INTO receipt_inbox (provider, dedupe_key, campaign_id, n, word, at, received_at, raw, reason, ref) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (provider, dedupe_key) DO NOTHING",
-        [
-            (r.provider, r.dedupe_key, r.campaign_id, r.n, r.word, r.at, now, r.raw, r.reason, r.ref)
-            # In one order, so that two processes that are told the same things do not wait for each other.
-            for r in sorted(receipts, key=lambda r: (r.provider, r.dedupe_key))
-        ],
-    )
+    """Keeps receipts; one that is known already changes nothing.
+
+    In one statement: the writer of a busy server has to win the interpreter back after each, up to 5 ms a time.
+    """
+    if not receipts:
+        return
+    # In one order, so that two processes that are told the same things do not wait for each other.
+    rows = [
+        (r.provider, r.dedupe_key, r.campaign_id, r.n, r.word, r.at, r.raw, r.reason, r.ref)
+        for r in sorted(receipts, key=lambda r: (r.provider, r.dedupe_key))
+    ]
+    sqlite = conn.dialect.name == "sqlite"
+    run(conn, _STORE[conn.dialect.name], now, *([json.dumps(rows)] if sqlite else columns(rows, 9)))
 
 
 def arrive(conn: Connection, receipts: Sequence[Receipt], forged: Mapping[str, int]) -> None:

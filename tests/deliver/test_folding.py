@@ -132,6 +132,19 @@ def test_a_word_of_no_table_is_kept_and_counted_and_moves_nothing(sent: Any, ins
     assert fates(inst) == [("unknown", "unknown-word")]
 
 
+def test_words_that_no_database_can_keep_cost_nobody_a_receipt(sent: Any, inst: Installation) -> None:
+    planned = sent(2)
+    odd = [
+        Receipt(ReceiptWord.FAILED, "a\0b\ud800", ref="\udfff", reason="\0", detail="吉\ud800\0", at=10**30),
+        Receipt(ReceiptWord.EXPIRED, "expired", at=-1),
+    ]
+    with inst.store.write() as conn:
+        rows = callbacks.on_path("http", name(planned, 1), odd)
+        receipts.store(conn, [*rows, *callbacks.on_path("http", name(planned, 2), odd[1:])], now_ms(conn))
+    fold(inst)
+    exact(inst, planned, failed=1, expired=1)
+
+
 def test_an_early_receipt_waits_for_the_answer_but_not_for_ever(plan: Any, inst: Installation, scripted: Any) -> None:
     planned = plan(2)
 
