@@ -285,3 +285,28 @@ def test_providers_that_never_report_leave_no_mark(sent: Any, inst: Installation
     assert Silence(spooling).look() == 0
     found = counts(spooling, planned.campaign, with_reach=False)
     assert (found["no_receipt"], found["receipts_outstanding"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("reports", "public_url"), [(True, ""), (False, "https://a.example/x"), (True, "https://a.example/x/")]
+)
+def test_a_message_carries_its_address_where_receipts_can_come(
+    plan: Any, inst: Installation, scripted: Any, reports: bool, public_url: str
+) -> None:
+    channel = scripted(lambda _n: ACCEPTED)
+    channel.has_receipts = reports
+    planned = plan(2)
+    settings = inst.settings.model_copy(update={"public_url": public_url})
+    planned.inst = Installation(settings, inst.store, inst.keys)
+    planned.carry_out("sms")
+    given = [message.callback for message in channel.given]
+    if not (reports and public_url):
+        assert given == ["", ""]
+        return
+    assert len(set(given)) == 2
+    for message in channel.given:
+        _, _, rest = message.callback.partition("https://a.example/x/callbacks/sms/scripted/")
+        delivery, signature = rest.split("/")
+        assert delivery == message.delivery
+        assert callbacks.fits(inst.keys, signature, "scripted", delivery)
+        assert not callbacks.fits(inst.keys, signature, "http", delivery)
