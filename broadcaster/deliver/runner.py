@@ -9,9 +9,10 @@ import structlog
 
 from broadcaster.bus import Bus, FencedError, deliveries_topic, open_bus, over_kafka
 from broadcaster.deliver import fanout, feed_news, in_doubt, news, providers
+from broadcaster.deliver.folding import fold
 from broadcaster.deliver.lost import Lookout
 from broadcaster.deliver.outlets import pulled_channel
-from broadcaster.deliver.receipts import fold
+from broadcaster.deliver.silence import Silence
 from broadcaster.deliver.sweep import sweep
 from broadcaster.deliver.worker import Worker
 from broadcaster.installation import Installation
@@ -104,8 +105,9 @@ def _guard(job: Callable[[], None], stop: Event, failed: list[BaseException]) ->
 
 def _sweep(inst: Installation, bus: Bus, stop: Event) -> None:
     lookout = Lookout(bus) if over_kafka(inst) else None
+    silence = Silence(inst)
     while not stop.is_set():
         sweep(inst, lookout)
-        while fold(inst) and not stop.is_set():
-            pass
+        fold(inst, stop)
+        silence.step(stop)
         stop.wait(SWEEP_SECONDS)

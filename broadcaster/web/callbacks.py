@@ -33,6 +33,7 @@ class Doors:
     def __init__(self, inst: Installation) -> None:
         self.inst = inst
         self._channels: dict[str, Sms] = {}
+        self._reporting: dict[str, Reporting] = {}
 
     @cached_property
     def inbox(self) -> Inbox:
@@ -41,8 +42,17 @@ class Doors:
 
     def reporting(self, name: str) -> Reporting:
         """The provider, built as this installation has configured it. Raises Unavailable where it is not."""
+        if name not in self._reporting:  # asked once: what a protocol is made of takes 25 µs to compare
+            provider = self._built(name).provider
+            if not isinstance(provider, Reporting):
+                _nothing_here()
+            self._reporting[name] = provider
+        return self._reporting[name]
+
+    def answerable(self, name: str) -> Answerable:
+        """The provider that hands over replies. Raises as `reporting`."""
         provider = self._built(name).provider
-        if not isinstance(provider, Reporting):
+        if not isinstance(provider, Answerable):
             _nothing_here()
         return provider
 
@@ -53,15 +63,8 @@ class Doors:
             try:
                 self._channels[name] = cast(Sms, outlet(self.inst, Mode.LIVE, "sms", name))
             except ChannelError as error:
-                raise Unavailable("provider", f"{name} reports to us and is not configured: {error}") from error
+                raise Unavailable("provider-unset", f"{name} reports to us and is not configured: {error}") from error
         return self._channels[name]
-
-    def answerable(self, name: str) -> Answerable:
-        """The provider that hands over replies. Raises as `reporting`."""
-        provider = self._built(name).provider
-        if not isinstance(provider, Answerable):
-            _nothing_here()
-        return provider
 
     def close(self) -> None:
         """Ends the writer, and what the providers keep open."""
