@@ -63,13 +63,17 @@ class Wire:
             return [Answer(AnswerWord.UNCERTAIN, reason="closed")] * len(messages)
 
     def once(self, asking: Callable[[], Awaitable[T]]) -> T:
-        """One question beside the messages, for a thread that may wait. Raises what it raises, TimeoutError, CancelledError."""
+        """One question beside the messages, from a thread that may wait. Raises Unanswered, and what `asking` raises."""
 
         async def timed() -> T:
             async with asyncio.timeout(ANSWER_S):
                 return await asking()
 
-        return asyncio.run_coroutine_threadsafe(timed(), self._running()).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(timed(), self._running()).result()
+        except (TimeoutError, CancelledError) as error:  # closed by another thread meanwhile
+            reason = "timeout" if isinstance(error, TimeoutError) else "closed"
+            raise Unanswered(Answer(AnswerWord.UNCERTAIN, reason=reason)) from None
 
     async def post(self, url: URL, body: bytes) -> Reply:
         """POSTs JSON, from the loop; redirects are not followed. Raises Unanswered."""
