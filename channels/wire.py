@@ -98,7 +98,7 @@ class Wire:
                 method, url, data=body or None, headers=headers, allow_redirects=False
             ) as reply:
                 waits = reply.headers.get("Retry-After") if reply.status >= 300 else None
-                told = await _bounded(reply, most)
+                told = await reply.read() if (reply.content_length or most) < most else await _bounded(reply, most)
                 return Reply(reply.status, told, retry_after(waits) if waits else None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise Unanswered(_unanswered(error)) from None  # its text may hold the address, and that a key

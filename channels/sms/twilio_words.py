@@ -116,7 +116,7 @@ def _taken(found: Mapping[str, object], message: Message, account: str) -> Answe
     sid, status = found.get("sid"), str(found.get("status"))
     if not isinstance(sid, str) or not SID.fullmatch(sid):
         return Answer(AnswerWord.UNCERTAIN, reason="reply-unreadable")
-    if not _ours(found, message, account):
+    if not _ours(found, status, message, account):
         return Answer(AnswerWord.UNCERTAIN, reason="reply-of-another")
     if STATUSES.get(status) is not ReceiptWord.FAILED:
         return Answer(AnswerWord.ACCEPTED, ref=sid)
@@ -141,11 +141,14 @@ def _not_taken(found: Mapping[str, object], reply: Reply) -> Answer:
     return Answer(AnswerWord.FAILED if code else AnswerWord.UNCERTAIN, reason=str(code or at))
 
 
-def _ours(found: Mapping[str, object], message: Message, account: str) -> bool:
+def _ours(found: Mapping[str, object], status: str, message: Message, account: str) -> bool:
     """Whether a reply speaks of this message: proxies and caches have handed out those of others."""
-    digits = re.sub(r"[^0-9]", "", str(found.get("to")))[-SAME_DIGITS:]
-    outbound = STATUSES.get(str(found.get("status")), ReceiptWord.ACCEPTED) is not ReceiptWord.UNKNOWN
-    return found.get("account_sid") == account and bool(digits) and message.to.endswith(digits) and outbound
+    to = str(found.get("to"))
+    if f"tel:{to}" != message.to:
+        digits = re.sub(r"[^0-9]", "", to)[-SAME_DIGITS:]
+        if not digits or not message.to.endswith(digits):
+            return False
+    return found.get("account_sid") == account and STATUSES.get(status) is not ReceiptWord.UNKNOWN
 
 
 def _by(code: int, after_s: float | None = None) -> Answer:
