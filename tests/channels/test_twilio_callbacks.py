@@ -228,6 +228,7 @@ def test_a_get_is_not_taken(received: Twilio) -> None:
     url = f"{URL}?{urlencode(status())}"
     headers = {"x-twilio-signature": RequestValidator(TOKEN).compute_signature(url, {})}
     assert forged(Callback("GET", url, status(), {}, headers), received)
+    assert forged(changed(signed(status()), method="GET"), received)
 
 
 @pytest.mark.parametrize("more", ["&MessageStatus=delivered", "&MessageSid=" + SM, "&ErrorCode=1&ErrorCode=1"])
