@@ -1,7 +1,7 @@
 """Twilio: one form per message, signed callbacks, and a look-up for messages whose reply was lost.
 
 Sending does not go through the SDK's `create_async`. Measured side by side (./scripts/bench sms_twilio, docs/why.md): it takes
-1.5 to 1.8 times the CPU per message, and 1.4 times with its HTTP client replaced by ours, because it makes 25 fields and an object
+1.5 to 1.8 times the CPU a message, and 1.4 to 1.5 with its HTTP client replaced by ours, because it makes 25 fields and an object
 for each. The SDK does what is not asked 200,000 times: signatures, look-ups, the balance. Cost: the form's fields stand here, and
 tests hold every request to Twilio's OpenAPI file.
 
