@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     twilio_token: SecretStr = Field(
         SecretStr(""), description="Auth token at Twilio; also checks the signature of callbacks"
     )
+    twilio_signing_key: SecretStr = Field(
+        SecretStr(""),
+        description="Shared key that Twilio signs callbacks with (HMAC-SHA256); empty = it signs with the token",
+    )
     twilio_sender: str = Field("", description="Number that Twilio sends from, as +1...")
     twilio_service: str = Field("", description="Messaging service at Twilio (MG...), in place of a number")
     mas_url: str = Field("", description="Address of the MAS platform's /sms/norsubmit")

@@ -4,8 +4,9 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from typing import TypeVar
 
 import aiohttp
 from aiohttp.abc import ResolveResult
@@ -27,6 +28,7 @@ MOST_CONNECTIONS = 2000
 MOST_BODY = 65_536  # of a reply; more is not an answer to a message
 
 Ask = Callable[[Message], Awaitable[Answer]]
+T = TypeVar("T")
 
 
 class Unanswered(Exception):
@@ -60,6 +62,19 @@ class Wire:
         except CancelledError:  # closed by another thread meanwhile
             return [Answer(AnswerWord.UNCERTAIN, reason="closed")] * len(messages)
 
+    def once(self, asking: Callable[[], Awaitable[T]]) -> T:
+        """One question beside the messages, from a thread that may wait. Raises Unanswered, and what `asking` raises."""
+
+        async def timed() -> T:
+            async with asyncio.timeout(ANSWER_S):
+                return await asking()
+
+        try:
+            return asyncio.run_coroutine_threadsafe(timed(), self._running()).result()
+        except (TimeoutError, CancelledError) as error:  # closed by another thread meanwhile
+            reason = "timeout" if isinstance(error, TimeoutError) else "closed"
+            raise Unanswered(Answer(AnswerWord.UNCERTAIN, reason=reason)) from None
+
     async def post(self, url: URL, body: bytes) -> Reply:
         """POSTs JSON, from the loop; redirects are not followed. Raises Unanswered."""
         if self._session is None:
@@ -68,6 +83,22 @@ class Wire:
             async with self._session.post(url, data=body, allow_redirects=False) as reply:
                 told = await reply.read() if (reply.content_length or MOST_BODY) < MOST_BODY else await _bounded(reply)
                 waits = reply.headers.get("Retry-After") if reply.status >= 300 else None
+                return Reply(reply.status, told, retry_after(waits) if waits else None)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise Unanswered(_unanswered(error)) from None  # its text may hold the address, and that a key
+
+    async def request(
+        self, method: str, url: URL, headers: Mapping[str, str], body: bytes = b"", most: int = MOST_BODY
+    ) -> Reply:
+        """Any other request, with headers of its own, from the loop; no more than `most` bytes are read. Raises Unanswered."""
+        if self._session is None:
+            raise Unanswered(Answer(AnswerWord.RETRY, reason="closed"))
+        try:
+            async with self._session.request(
+                method, url, data=body or None, headers=headers, allow_redirects=False
+            ) as reply:
+                waits = reply.headers.get("Retry-After") if reply.status >= 300 else None
+                told = await reply.read() if (reply.content_length or most) < most else await _bounded(reply, most)
                 return Reply(reply.status, told, retry_after(waits) if waits else None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise Unanswered(_unanswered(error)) from None  # its text may hold the address, and that a key
@@ -207,12 +238,12 @@ class _Resolver(aiohttp.ThreadedResolver):
             raise OSError("the name server did not answer in time") from None
 
 
-async def _bounded(reply: aiohttp.ClientResponse) -> bytes:
+async def _bounded(reply: aiohttp.ClientResponse, most: int = MOST_BODY) -> bytes:
     """The beginning of a reply of unknown or absurd length."""
     out = b""
-    while len(out) < MOST_BODY and (more := await reply.content.readany()):
+    while len(out) < most and (more := await reply.content.readany()):
         out += more
-    return out[:MOST_BODY]
+    return out[:most]
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

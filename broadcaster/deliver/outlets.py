@@ -57,6 +57,7 @@ def _told(settings: Settings, kind: str, provider: str) -> tuple[str, Mapping[st
             return settings.twilio_url, many | {
                 "account": settings.twilio_account,
                 "token": settings.twilio_token.get_secret_value(),
+                "signing_key": settings.twilio_signing_key.get_secret_value(),
                 "sender": settings.twilio_sender,
                 "service": settings.twilio_service,
             }

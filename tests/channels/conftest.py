@@ -23,6 +23,7 @@ class Asked:
     headers: Mapping[str, str]
     body: bytes
     connection: int
+    method: str = ""
 
     @property
     def json(self) -> dict[str, Any]:
@@ -84,7 +85,8 @@ class Provider:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         first, *rest = head.strip().split("\r\n")
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in rest)}
-        asked = Asked(first.split()[1], headers, await reader.readexactly(int(headers["content-length"])), number)
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        asked = Asked(first.split()[1], headers, body, number, first.split()[0])
         self.asked.append(asked)
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
