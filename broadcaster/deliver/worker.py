@@ -238,7 +238,7 @@ class Worker:
         window = sent.window
         held = Held(window.lease, sent.provider)
         stands = delivering.end_lease(turn.conn, window.lease)
-        usual = all(a.word is AnswerWord.ACCEPTED and a.ref is None for a in sent.answers)
+        usual = all(a.word is AnswerWord.ACCEPTED and a.ref is None and not a.reason for a in sent.answers)
         if stands and usual:
             recording.record_accepted(turn, held, window.rows, now)
             return
