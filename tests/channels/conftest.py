@@ -84,7 +84,9 @@ class Provider:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         first, *rest = head.strip().split("\r\n")
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in rest)}
-        asked = Asked(first.split()[1], headers, await reader.readexactly(int(headers.get("content-length", 0))), number)
+        asked = Asked(
+            first.split()[1], headers, await reader.readexactly(int(headers.get("content-length", 0))), number
+        )
         self.asked.append(asked)
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)

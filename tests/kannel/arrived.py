@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 _LINE = re.compile(
-    rb"Got message \d+: <(\S*) (\S+) (?:udh (?P<udh>\S+) )?(?P<kind>text|ucs-2|data) ?(?P<body>.*?)>\n(?=20\d\d-|\Z)", re.S
+    rb"Got message \d+: <(\S*) (\S+) (?:udh (?P<udh>\S+) )?(?P<kind>text|ucs-2|data) ?(?P<body>.*?)>\n(?=20\d\d-|\Z)",
+    re.S,
 )
 
 
@@ -64,25 +65,26 @@ def from_smsc(said: bytes) -> Iterator[Part]:
 
 
 def joined(parts: Iterable[Part]) -> list[Seen]:
-    """Messages in the order in which their first part came; one that lacks a part is an error."""
+    """Whole messages, in the order in which their first part came. A part that came twice is an error."""
     whole: dict[object, list[Part]] = defaultdict(list)
     for at, part in enumerate(parts):
         whole[(part.to, part.udh[3]) if part.udh else at].append(part)
-    return [_message(found) for found in whole.values()]
+    return [_message(found) for found in whole.values() if len(found) >= (found[0].udh[4] if found[0].udh else 1)]
 
 
 def _message(parts: list[Part]) -> Seen:
     parts = sorted(parts, key=lambda part: part.udh[-1:])
     first = parts[0]
-    expected = first.udh[4] if first.udh else 1
-    assert [p.udh[5] for p in parts if p.udh] == (list(range(1, expected + 1)) if first.udh else []), "a part is missing or double"
+    assert [p.udh[5] for p in parts if p.udh] == list(range(1, len(parts) + 1))[: first.udh[4] if first.udh else 0]
     if any(part.text is None for part in parts):
         body = b"".join(part.body for part in parts)
         text, coding = _letters(body) if first.udh and not first.coding else (body.decode("utf-16-be"), 2)
     else:
         text, coding = "".join(part.text or "" for part in parts), first.coding
     lengths = tuple(len(part.body) for part in parts)
-    return Seen(first.sender, first.to.removeprefix("+"), text, len(parts), coding, lengths, first.priority, first.validity)
+    return Seen(
+        first.sender, first.to.removeprefix("+"), text, len(parts), coding, lengths, first.priority, first.validity
+    )
 
 
 def _letters(body: bytes) -> tuple[str, int]:

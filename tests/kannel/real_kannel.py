@@ -3,6 +3,8 @@
 The SMS centre is Kannel's own fakesmsc, which delivers everything, or a small one on npm's smpp (smsc.js), which also fails.
 """
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -28,6 +30,7 @@ group = core
 admin-port = {admin}
 admin-interface = 127.0.0.1
 admin-password = change-admin
+status-password = change-status
 admin-allow-ip = "127.0.0.1"
 admin-deny-ip = "*.*.*.*"
 smsbox-port = {boxes}
@@ -192,7 +195,7 @@ class Kannel:
     @property
     def status_url(self) -> str:
         """Where bearerbox tells how it stands."""
-        return f"http://127.0.0.1:{self.admin}/status.xml?password=change-admin"
+        return f"http://127.0.0.1:{self.admin}/status.xml?password=change-status"
 
     def start(self) -> "Kannel":
         """Starts all and waits until a message would go through."""
@@ -228,8 +231,8 @@ class Kannel:
         self._run("centre", str(FAKE_SMSC), *words, message or "1 2 text nop")
 
     def wait_online(self) -> None:
-        """Until bearerbox says that its SMS centre is connected."""
-        wait_until(lambda: "(online" in self.status(), "SMS centre online")
+        """Until bearerbox says that its SMS centre is connected, and a smsbox."""
+        wait_until(lambda: "(online" in self.status() and "smsbox:" in self.status(), "SMS centre online")
 
     def wait_offline(self) -> None:
         """Until bearerbox has noticed that its SMS centre is gone."""
@@ -257,8 +260,15 @@ class Kannel:
         """The SMS centre goes away; what it has seen is kept."""
         self._end("centre", signal.SIGTERM)
 
-    def reply_from_phone(self, message: str) -> None:
+    def reply_from_phone(self, sender: str, text: str) -> None:
         """A phone writes. fakesmsc must be started anew for it: a second one would wait for the first to go."""
+        if self.smpp:
+            child = next(c for c in self._children if c.pid == self._groups["centre"])
+            assert child.stdin
+            child.stdin.write(json.dumps({"from": sender, "to": "12379", "text": text}).encode() + b"\n")
+            child.stdin.flush()
+            return
+        message = f"{sender} 12379 text {text}"
         self.stop_centre()
         self.wait_offline()
         self.start_centre(message)
@@ -269,7 +279,8 @@ class Kannel:
         for name in ("centre", "smsbox", "bearerbox"):
             self._end(name, signal.SIGTERM)
         for pid in self.running():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for child in self._children:
             child.wait(timeout=PATIENCE)
         self.catcher.close()
@@ -291,7 +302,7 @@ class Kannel:
         log = self._log if name == "centre" else self.folder / f"{name}.out"
         with log.open("ab") as out:
             child = subprocess.Popen(
-                [*guard, *words], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                [*guard, *words], cwd=self.folder, stdin=subprocess.PIPE, stdout=out, stderr=out,
                 start_new_session=True, env={**os.environ, **(environment or {})},
             )  # fmt: skip
         self._groups[name] = child.pid
@@ -301,11 +312,11 @@ class Kannel:
         group = self._groups.pop(name, None)
         if group is None:
             return
-        for sign in (how, signal.SIGKILL):
+        for sign in (how, signal.SIGKILL):  # a smsbox that waits for its bearerbox does not hear SIGTERM for seconds
             if not _signalled(group, sign):
                 return
             try:
-                wait_until(lambda: not self._lives(group), name, 10)
+                wait_until(lambda: not self._lives(group), name, 3)
                 return
             except TimeoutError:
                 continue

@@ -1,15 +1,22 @@
 // An SMS centre for tests, on npm's smpp. The last two digits of a number choose what becomes of its message.
-// Prints one line of JSON per message that it gets.
+// Prints one line of JSON per message that it gets; a line of JSON that it reads ({from, to, text}) is a message from a phone.
+const readline = require('readline');
 const smpp = require('smpp');
 
 const RECEIPT = { 22: 'UNDELIV', 33: 'EXPIRED', 44: 'REJECTD', 55: 'ACCEPTD' };
 const REFUSE = { 58: 0x58, 11: 0x0b }; // throttled; invalid destination
 delete smpp.commands.submit_sm.params.short_message.filter; // its octets as they came
-let count = 0;
+let count = 0, bound = null;
+
+readline.createInterface({ input: process.stdin }).on('line', (line) => {
+  const { from, to, text } = JSON.parse(line);
+  const coding = smpp.encodings.detect(text) === 'ASCII' ? 0 : 8; // GSM 03.38, else UCS-2
+  bound.deliver_sm({ source_addr: from, destination_addr: to, data_coding: coding, short_message: text });
+});
 
 smpp.createServer((session) => {
   session.on('error', () => session.close());
-  session.on('bind_transceiver', (pdu) => session.send(pdu.response({ system_id: 'test' })));
+  session.on('bind_transceiver', (pdu) => { bound = session; session.send(pdu.response({ system_id: 'test' })); });
   session.on('enquire_link', (pdu) => session.send(pdu.response()));
   session.on('unbind', (pdu) => { session.send(pdu.response()); session.close(); });
   session.on('submit_sm', (pdu) => {
