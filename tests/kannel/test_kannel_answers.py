@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from real_kannel import Kannel, missing, wait_until
 
-from channels.base import Callback, Channel, Health, Message, PhoneReply, Receipt
+from channels.base import Callback, Channel, Health, Message, PhoneReply
 from channels.providers import Answerable, Reporting, Telling
 
 Make = Callable[..., Message]
