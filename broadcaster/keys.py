@@ -66,7 +66,7 @@ class Keys:
 
     def address_hmac(self, text: str) -> str:
         """Signature inside a callback or one-time address."""
-        return hmac.new(self.address, text.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self.address, text.encode(), "sha256")[:16].hex()
 
     @cached_property
     def _device_key(self) -> Ed25519PrivateKey:

@@ -1,6 +1,7 @@
 """Who carries a push channel's messages: found by name in the channel's own table, imported at first use."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import ClassVar, Protocol, cast, runtime_checkable
 
@@ -65,3 +66,13 @@ def provider(table: Mapping[str, str], settings: ChannelSettings) -> Provider:
         raise ChannelError(f"no provider {settings.provider!r}: choose one of {', '.join(sorted(table))}")
     module, _, name = table[settings.provider].partition(":")
     return cast(Provider, getattr(import_module(module), name)(settings))
+
+
+@cache
+def reports(target: str) -> bool:
+    """Whether a provider ("module:Class" of a channel's table) reads receipts. It is not built: it may lack its settings here."""
+    module, _, name = target.partition(":")
+    try:
+        return hasattr(getattr(import_module(module), name), "read_receipts")
+    except ModuleNotFoundError:  # its client library is not installed: it carries nothing
+        return False

@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
 import structlog
 
 from broadcaster.deliver import pace
+from broadcaster.deliver.callbacks import addresses
 from broadcaster.deliver.outlets import outlet
 from broadcaster.deliver.pace import NOT_SENT, Circuit
 from broadcaster.installation import Installation
@@ -74,7 +75,7 @@ class Sender:
     def send(self, chunk: ChunkRow, window: Window, stop: Event) -> Sent:
         """An answer for every row. Nothing raises from here: what was not surely refused may have left."""
         channel = self._outlet(window.campaign.mode, chunk.channel)
-        messages = self._messages(window)
+        messages = self._messages(window, addresses(self._inst, channel))
         ready = [message for message in messages if isinstance(message, Message)]
         answers = iter(self._in_batches(channel, chunk, window, ready, stop))
         answered = [next(answers) if isinstance(m, Message) else m for m in messages]
@@ -118,24 +119,28 @@ class Sender:
         except Unavailable:  # it may have been cancelled; the answers that are there are kept
             return False
 
-    def _messages(self, window: Window) -> list[Message | Answer]:
+    def _messages(self, window: Window, callback: Callable[[str], str]) -> list[Message | Answer]:
         """A message per row, or the answer of one that cannot be made: it must not hold up the others."""
         try:
             wordings = self._wordings(window.campaign.id)
         except Unavailable:  # the wordings could not be read: nobody is sent anything
             return [NOT_SENT] * len(window.rows)
-        return [self._message(window.campaign, wordings, row) for row in window.rows]
+        return [self._message(window.campaign, wordings, row, callback) for row in window.rows]
 
-    def _message(self, campaign: CampaignNow, wordings: dict[int, list[str]], row: Claimed) -> Message | Answer:
+    def _message(
+        self, campaign: CampaignNow, wordings: dict[int, list[str]], row: Claimed, callback: Callable[[str], str]
+    ) -> Message | Answer:
+        delivery = f"{campaign.id}-{row.n}-{row.token}"
         try:
             return Message(
-                delivery=f"{campaign.id}-{row.n}-{row.token}",
+                delivery=delivery,
                 to=self._inst.keys.open_address(row.address_sealed),
                 text=_filled(wordings[row.wording_id], row.slots),
                 parts=row.parts,
                 expires_at=campaign.expires_at,
                 mode=campaign.mode,
                 category=campaign.category,
+                callback=callback(delivery),
             )
         except tuple(OUR_FAULT) as error:
             reason = next(why for kind, why in OUR_FAULT.items() if isinstance(error, kind))

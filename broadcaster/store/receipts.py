@@ -1,34 +1,57 @@
 """The inbox of what providers and devices say later, and its folding into outcome and proof."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from broadcaster.store.clock import now_ms
+from broadcaster.store.counters import Tally
 from broadcaster.store.driver import locking, run, run_many
+
+NO_CAMPAIGN = 0  # whose counters tell of providers: "kannel/moved", "kannel/forged"
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One word of a provider or device about one delivery, already in our words."""
+    """One word of a provider or device about one delivery, already in our words.
+
+    A provider's `dedupe_key` begins with the delivery's outside name, or, where its campaign and n are not known yet, with "@" and
+    the keyed hash of the number, and goes on behind a slash.
+    """
 
     provider: str
     dedupe_key: str
-    campaign_id: int
-    n: int
+    campaign_id: int | None
+    n: int | None
     word: str  # an outcome or a proof
     at: int | None  # the sender's own clock, ms
     raw: str
+    reason: str = ""
+    ref: str = ""  # provider's id of the message
 
 
 def store(conn: Connection, receipts: Sequence[Receipt], now: int) -> None:
     """Keeps receipts; one that is known already changes nothing."""
     run_many(
         conn,
-        "INSERT INTO receipt_inbox (provider, dedupe_key, campaign_id, n, word, at, received_at, raw) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (provider, dedupe_key) DO NOTHING",
-        [(r.provider, r.dedupe_key, r.campaign_id, r.n, r.word, r.at, now, r.raw) for r in receipts],
+        "INSERT INTO receipt_inbox (provider, dedupe_key, campaign_id, n, word, at, received_at, raw, reason, ref) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (provider, dedupe_key) DO NOTHING",
+        [
+            (r.provider, r.dedupe_key, r.campaign_id, r.n, r.word, r.at, now, r.raw, r.reason, r.ref)
+            # In one order, so that two processes that are told the same things do not wait for each other.
+            for r in sorted(receipts, key=lambda r: (r.provider, r.dedupe_key))
+        ],
     )
+
+
+def arrive(conn: Connection, receipts: Sequence[Receipt], forged: Mapping[str, int]) -> None:
+    """Keeps what came to the doors since the last commit; `forged`: requests by provider that only pretended to be its own."""
+    store(conn, receipts, now_ms(conn))
+    tally = Tally()
+    for provider, n in forged.items():
+        tally.add(0, f"{provider}/forged", n)
+    tally.write(conn, NO_CAMPAIGN, "doors")
 
 
 def any_open(conn: Connection) -> bool:
@@ -49,7 +72,10 @@ class OpenReceipt:
 
 def open_receipts(conn: Connection, limit: int) -> list[OpenReceipt]:
     """The oldest that are not folded yet and that nobody else is folding."""
-    oldest = "SELECT id, campaign_id, n, word, raw FROM receipt_inbox WHERE folded_at IS NULL ORDER BY id LIMIT ?"
+    oldest = (
+        "SELECT id, campaign_id, n, word, raw FROM receipt_inbox WHERE folded_at IS NULL AND campaign_id IS NOT NULL "
+        "AND word <> 'unknown' ORDER BY id LIMIT ?"
+    )
     rows = run(conn, locking(conn, oldest, "FOR UPDATE SKIP LOCKED"), limit)
     return [OpenReceipt(*row) for row in rows]
 

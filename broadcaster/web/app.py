@@ -17,8 +17,9 @@ from broadcaster.deliver.bus_feeds import feed_source
 from broadcaster.deliver.feeds import FeedServer
 from broadcaster.installation import Installation
 from broadcaster.model import BroadcasterError
-from broadcaster.web import console, errors, feeds, health, public
+from broadcaster.web import callbacks, console, errors, feeds, health, public
 from broadcaster.web.api import router as api
+from broadcaster.web.callbacks import Doors
 from broadcaster.web.headers import Headers
 from broadcaster.web.limits import Limits
 
@@ -51,7 +52,9 @@ def create_app(inst: Installation) -> FastAPI:
     app.state.inst = inst
     app.state.bus = open_bus(inst)
     app.state.feeds = FeedServer(inst, feed_source(inst, app.state.bus))
+    app.state.callbacks = Doors(inst)
     errors.install(app)
+    app.router.routes.extend(callbacks.routes)  # first, because each route before them costs every receipt a look
     app.include_router(api)
     app.include_router(console.open_router)
     app.include_router(console.router)
@@ -82,6 +85,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(_said, server.write_heartbeats)
         await run_in_threadpool(server.close)
         await run_in_threadpool(app.state.bus.close)
+        await run_in_threadpool(app.state.callbacks.close)
         threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -19,7 +19,7 @@ STATUS: tuple[tuple[type[BroadcasterError], int], ...] = (
     (Refused, 403),
     (Unavailable, 503),
 )
-PROGRAMS = ("/api/", "/feeds/", "/audio/")
+PROGRAMS = ("/api/", "/callbacks/", "/feeds/", "/audio/")
 # Codes of our own for what HTTP itself refuses.
 HTTP_CODES = {404: "not-found", 405: "method", 413: "too-long", 415: "type"}
 

@@ -7,6 +7,7 @@ KIB, MIB = 1024, 1024 * 1024
 MOST = (
     ("/recipients/check", 64 * MIB),
     ("/api/v1/recipients/", 64 * MIB),
+    ("/callbacks/", 64 * KIB),
     ("/feeds/", 16 * KIB),
     ("/play/", 16 * KIB),
     ("/sign-in/", 16 * KIB),

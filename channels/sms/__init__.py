@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from channels.base import Answer, Channel, ChannelSettings, Message, Size
-from channels.providers import Provider, Reporting, provider
+from channels.providers import Provider, Reporting, provider, reports
 from channels.sms import segments
 
 # Promotions carry a way out, in the reader's own words. Source: sms.md §5 of the fact sheets (Huawei, Aliyun).
@@ -17,6 +17,11 @@ PROVIDERS = {
     "twilio": "channels.sms.twilio:Twilio",
     "mas": "channels.sms.mas:Mas",
 }
+
+
+def reporting() -> tuple[str, ...]:
+    """Names of the providers that say later what became of a message."""
+    return tuple(name for name, target in PROVIDERS.items() if reports(target))
 
 
 class SignatureError(ValueError):

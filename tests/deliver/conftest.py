@@ -221,6 +221,8 @@ def ledger_path(inst: Installation) -> Path:
 class Scripted:
     """A channel that answers as the test says, and keeps what it was given."""
 
+    has_receipts = False
+
     def __init__(self, answers: Callable[[int], Answer]) -> None:
         self.settings = ChannelSettings(provider="scripted")
         self.given: list[Message] = []
