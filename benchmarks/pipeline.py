@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -36,9 +37,9 @@ class TimedSender(Sender):
 
     filling = sending = 0.0
 
-    def _messages(self, window: Window) -> list[Message | Answer]:
+    def _messages(self, window: Window, callback: Callable[[str], str]) -> list[Message | Answer]:
         begun = time.perf_counter()
-        made = super()._messages(window)
+        made = super()._messages(window, callback)
         self.filling += time.perf_counter() - begun
         return made
 

@@ -88,13 +88,16 @@ OUTCOME_MOVES: Mapping[Outcome, frozenset[Outcome]] = {
         {Outcome.ACCEPTED, Outcome.WAITING, Outcome.FAILED, Outcome.SUPPRESSED, Outcome.UNKNOWN}
     ),
     Outcome.ACCEPTED: frozenset({Outcome.DELIVERED, Outcome.FAILED, Outcome.EXPIRED}),
-    Outcome.UNKNOWN: frozenset({Outcome.ACCEPTED, Outcome.DELIVERED, Outcome.FAILED, Outcome.WAITING}),
-    Outcome.FAILED: frozenset({Outcome.DELIVERED}),  # of two contradictory final receipts, delivered wins
+    Outcome.UNKNOWN: frozenset({Outcome.ACCEPTED, Outcome.DELIVERED, Outcome.FAILED, Outcome.EXPIRED, Outcome.WAITING}),
+    # Of two contradictory final receipts delivered wins, and failed over expired: it says why.
+    Outcome.FAILED: frozenset({Outcome.DELIVERED}),
     Outcome.DELIVERED: frozenset(),
     Outcome.SUPPRESSED: frozenset(),
-    Outcome.EXPIRED: frozenset({Outcome.DELIVERED}),
+    Outcome.EXPIRED: frozenset({Outcome.DELIVERED, Outcome.FAILED}),
     Outcome.CANCELLED: frozenset(),
 }
+
+NO_RECEIPT = "no_receipt"  # counted beside the outcomes: accepted, and no final receipt by the deadline
 
 PROOF_BITS: Mapping[Proof, int] = {
     Proof.PUBLISHED: 1,

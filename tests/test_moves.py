@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from broadcaster.compose.moves import found, move
-from broadcaster.deliver.receipts import fold
+from broadcaster.deliver.folding import fold
 from broadcaster.installation import Installation
 from broadcaster.model import CAMPAIGN_MOVES, OUTCOME_MOVES, CampaignState, Outcome, Refused
 from broadcaster.reach.counts import recount

@@ -37,10 +37,9 @@ def counts(
 def show_counts(found: dict[str, Any]) -> None:
     """The counts as tables: outcomes and proofs (by cut, where there is one), then reach."""
     rows = found["by"] or [{"name": "all", "key": "", **found}]
-    words = [word for word, n in {**found["outcomes"], **found["proofs"]}.items() if n]
+    words = [word for word, n in _figures(found).items() if n]
     lines = [
-        [row["name"] or row["key"] or "(none)", row["planned"]]
-        + [{**row["outcomes"], **row["proofs"]}.get(word, "") for word in words]
+        [row["name"] or row["key"] or "(none)", row["planned"]] + [_figures(row).get(word, "") for word in words]
         for row in rows
     ]
     table(("", "planned", *words), lines, title="Deliveries")
@@ -48,6 +47,12 @@ def show_counts(found: dict[str, Any]) -> None:
         columns = ("reach", "planned", "reached (device: in its feed)", "played, shown or confirmed")
         title = "Reach (an exercise reaches nobody)" if found["reach"]["exercise"] else "Reach"
         table(columns, list(_reach_lines(found["reach"])), title=title)
+
+
+def _figures(row: dict[str, Any]) -> dict[str, int]:
+    """What is counted of a row, each in a column of its own; the two of receipts are within `accepted`."""
+    unheard = {"no receipt": row["no_receipt"], "receipts outstanding": row["receipts_outstanding"]}
+    return {**row["outcomes"], **unheard, **row["proofs"]}
 
 
 def _reach_lines(reach: dict[str, Any]) -> list[tuple[str, object, object, object]]:

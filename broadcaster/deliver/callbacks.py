@@ -14,7 +14,11 @@ from channels.base import Callback, Channel, Receipt, ReceiptWord
 DOOR = "/callbacks/sms"
 DETAIL_MOST = 500  # characters of a provider's own words that are kept
 WORD_MOST = 120
+LATEST = 2**53  # ms: what a column can hold
 _NAME = re.compile(r"(\d{1,9})-(\d{1,9})-[A-Za-z0-9_-]{1,64}")
+_TOLD = json.JSONEncoder(
+    ensure_ascii=False
+)  # made once: json.dumps makes one a call where it is asked for more than its default
 _NUMBER = re.compile(r"\d{7,}")  # what may be a phone number does not lie in the inbox
 
 
@@ -67,16 +71,23 @@ def unreadable(provider: str, delivery: str, callback: Callback, why: str) -> Ro
 def _row(provider: str, name: str, receipt: Receipt) -> Row:
     """`at` is in the key, because a message that was sent again may fail again, and a provider may give no reference."""
     found = _NAME.fullmatch(name)
-    said, ref = receipt.said[:WORD_MOST], receipt.ref[:WORD_MOST]
-    raw = {"said": said, "detail": _NUMBER.sub("***", receipt.detail)[:DETAIL_MOST]}
+    said, ref = _kept(receipt.said, WORD_MOST), _kept(receipt.ref, WORD_MOST)
+    raw = {"said": said, "detail": _kept(_NUMBER.sub("***", receipt.detail), DETAIL_MOST)}
+    at = receipt.at if receipt.at is not None and 0 <= receipt.at < LATEST else None
     return Row(
         provider=provider,
-        dedupe_key=f"{name}/{said}/{ref}/{receipt.at or ''}",
+        dedupe_key=f"{name}/{said}/{ref}/{at or ''}",
         campaign_id=int(found[1]) if found else None,
         n=int(found[2]) if found else None,
         word=receipt.word.value,
-        at=receipt.at,
-        raw=json.dumps(raw, ensure_ascii=False),
-        reason=receipt.reason[:WORD_MOST],
+        at=at,
+        raw=_TOLD.encode(raw),
+        reason=_kept(receipt.reason, WORD_MOST),
         ref=ref,
     )
+
+
+def _kept(text: str, most: int) -> str:
+    """Text as every database can keep it: one receipt with half a character in it must not cost its whole batch."""
+    cut = text[:most]
+    return cut if cut.isascii() and cut.isprintable() else cut.encode("utf-8", "replace").decode().replace("\0", " ")

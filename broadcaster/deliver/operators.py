@@ -7,12 +7,14 @@ from typing import Any
 
 from broadcaster import devices
 from broadcaster.deliver import receipts
+from broadcaster.deliver.folding import fold
 from broadcaster.devices import DeviceRow
 from broadcaster.installation import Installation
 from broadcaster.model import PROOF_BITS, NotFound, Proof
 from broadcaster.people import User, check, places_of
 from broadcaster.store import feeds
 from broadcaster.store import operating as stored
+from broadcaster.store import receipts as inbox
 from broadcaster.store.clock import rfc3339, wall_ms
 
 PAGE = 50
@@ -142,7 +144,8 @@ def said(inst: Installation, device: DeviceRow, campaign: int, reason: str = "",
     event = {"campaign": campaign, "event": "failed" if reason else _done(device), "detail": reason or by}
     with inst.store.read() as conn:
         found = feeds.device_of(conn, device.recipient_id)
+        before = inbox.newest(conn)
     if found is None:
         raise NotFound("device", "this device is no longer enrolled")
     receipts.take(inst, found, event, by)
-    receipts.fold(inst)
+    fold(inst, after=before)  # what a provider has told of 200,000 others is the sweep's work

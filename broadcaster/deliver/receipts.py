@@ -1,25 +1,18 @@
-"""What devices say of their feeds: kept first, then folded in batches. Proof only ever joins; a receipt twice changes nothing."""
+"""What devices say of their feeds: kept first, then folded in batches (folding.py)."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-import structlog
-from sqlalchemy import Connection
-
 from broadcaster import audit
 from broadcaster.installation import Installation
 from broadcaster.keys import fingerprint
-from broadcaster.model import OUTCOME_MOVES, PROOF_BITS, BadInput, NotFound, Outcome, Proof
+from broadcaster.model import BadInput, NotFound, Outcome, Proof
 from broadcaster.store import feeds, receipts
 from broadcaster.store.clock import from_rfc3339, wall_ms
-from broadcaster.store.counters import Tally
 from broadcaster.store.feeds import FeedDevice
-from broadcaster.store.receipts import OpenReceipt, Receipt
+from broadcaster.store.receipts import Receipt
 
-log = structlog.get_logger(__name__)
-
-BATCH = 1000
 DETAIL_MOST = 500  # characters of a device's own words that are kept
 
 # What a device says -> our word. `started` is kept as it is: a play that began and broke off was not played.
@@ -59,8 +52,10 @@ def take(inst: Installation, device: FeedDevice, event: Mapping[str, Any], by: s
         if word is not None and n is not None and _is_id(campaign):
             kind = "speaker" if device.channel == "loudspeaker" else "board"
             key = key_of(device.recipient_id, campaign, event["event"], event.get("at"))
-            raw = json.dumps({"event": event["event"], "detail": str(event.get("detail") or "")[:DETAIL_MOST]})
-            receipts.store(conn, [Receipt(kind, key, campaign, n, word, _at(event), raw)], now)
+            told = str(event.get("detail") or "")[:DETAIL_MOST]
+            raw = json.dumps({"event": event["event"], "detail": told})
+            reason = told or "device-failed" if word == Outcome.FAILED else ""
+            receipts.store(conn, [Receipt(kind, key, campaign, n, word, _at(event), raw, reason)], now)
             if by:
                 action = "play.failed" if event["event"] == "failed" else "play.done"
                 detail = {"event": event["event"], "device": device.recipient_id}
@@ -89,48 +84,3 @@ def _at(event: Mapping[str, Any]) -> int | None:
         return from_rfc3339(str(event["at"])) if event.get("at") else None
     except ValueError:
         return None
-
-
-def fold(inst: Installation) -> int:
-    """Folds one batch of what came in. Returns how many receipts."""
-    with inst.store.read() as conn:
-        if not receipts.any_open(conn):
-            return 0
-    return inst.store.transact(_fold)
-
-
-def _fold(conn: Connection) -> int:
-    rows = receipts.open_receipts(conn, BATCH)
-    tallies: dict[int, Tally] = {}
-    now = wall_ms()
-    # In order of the deliveries, as everybody who locks several of them; what one delivery is told stays in its own order.
-    ordered = sorted(rows, key=lambda r: (r.campaign_id, r.n, r.id))
-    done = [row.id for row in ordered if _fold_one(conn, row, tallies.setdefault(row.campaign_id, Tally()), now)]
-    receipts.mark_folded(conn, done, now)
-    for campaign_id, tally in sorted(tallies.items()):
-        tally.write(conn, campaign_id, "receipts")
-    return len(done)
-
-
-def _fold_one(conn: Connection, receipt: OpenReceipt, tally: Tally, now: int) -> bool:
-    """False where it must wait: the worker that is sending this delivery has not recorded its own answer yet."""
-    who = (receipt.campaign_id, receipt.n)
-    standing = receipts.standing(conn, *who)
-    if standing is None:
-        log.warning("receipt_without_delivery", campaign_id=receipt.campaign_id)
-        return True
-    outcome, proof, cut = standing
-    if receipt.word in PROOF_BITS:
-        bit = PROOF_BITS[Proof(receipt.word)]
-        if not proof & bit:
-            receipts.set_proof(conn, *who, proof | bit, now)
-            tally.add(cut, receipt.word)
-        return True
-    if outcome == Outcome.SENDING:
-        return False
-    after = Outcome(receipt.word)
-    if after in OUTCOME_MOVES[Outcome(outcome)]:
-        reason = json.loads(receipt.raw).get("detail") or "device-failed"
-        if receipts.set_outcome(conn, *who, (outcome, after, reason), now):
-            tally.move(cut, outcome, after)
-    return True

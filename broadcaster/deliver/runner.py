@@ -9,7 +9,8 @@ import structlog
 
 from broadcaster.bus import Bus, FencedError, deliveries_topic, open_bus, over_kafka
 from broadcaster.deliver import fanout, feed_news, news
-from broadcaster.deliver.receipts import fold
+from broadcaster.deliver.folding import fold
+from broadcaster.deliver.silence import Silence
 from broadcaster.deliver.sweep import sweep
 from broadcaster.deliver.worker import Worker
 from broadcaster.installation import Installation
@@ -98,8 +99,9 @@ def _guard(job: Callable[[], None], stop: Event, failed: list[BaseException]) ->
 
 
 def _sweep(inst: Installation, stop: Event) -> None:
+    silence = Silence(inst)
     while not stop.is_set():
         sweep(inst)
-        while fold(inst) and not stop.is_set():
-            pass
+        fold(inst, stop)
+        silence.step(stop)
         stop.wait(SWEEP_SECONDS)

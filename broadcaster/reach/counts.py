@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from broadcaster.installation import Installation
-from broadcaster.model import PROOF_BITS, BadInput, NotFound, Outcome, Proof
+from broadcaster.model import NO_RECEIPT, PROOF_BITS, BadInput, NotFound, Outcome, Proof
 from broadcaster.store import reach as stored
+from channels.sms import reporting
 
 BY = (*stored.CUTS, "outcome")
 REASONS = 200  # a person's own words are reasons too
@@ -16,10 +17,13 @@ REASONS = 200  # a person's own words are reasons too
 def counts(inst: Installation, campaign_id: int, by: str | None = None, with_reach: bool = True) -> dict[str, Any]:
     """How a campaign stands.
 
-    {"planned", "outcomes": {every outcome: n}, "proofs": {every proof: n}, "reach": see `reach`, "by": rows}. A row of `by`
-    is {"key", "name", "planned", "outcomes", "proofs"}; cut by outcome it has no proofs, because a proof is counted
-    beside the outcomes and not within one. `outcomes` and `by` come from the counters alone, at the same price for ten
-    deliveries and two million; `reach` reads the deliveries: a page that refreshes leaves it out by `with_reach=False`.
+    {"planned", "outcomes": {every outcome: n}, "proofs": {every proof: n}, "no_receipt", "receipts_outstanding", "reach": see
+    `reach`, "by": rows}. A row of `by` is {"key", "name", "planned", "outcomes", "proofs", "no_receipt",
+    "receipts_outstanding"}; cut by outcome it has no proofs, because a proof is counted beside the outcomes and not within one.
+    `no_receipt` are accepted SMS that nothing was heard of by the deadline, `receipts_outstanding` those that may still be heard
+    of: both are counted within `accepted`, the second only where the providers of this installation report. `outcomes` and `by`
+    come from the counters alone, at the same price for ten deliveries and two million; `reach` reads the deliveries: a page that
+    refreshes leaves it out by `with_reach=False`.
     Raises BadInput for an unknown cut, NotFound for an unknown campaign.
     """
     if by is not None and by not in BY:
@@ -27,11 +31,32 @@ def counts(inst: Installation, campaign_id: int, by: str | None = None, with_rea
     with inst.store.report() as conn:
         planned = _planned(conn, campaign_id)
         words = stored.by_word(conn, campaign_id)
+        awaited = _awaited(inst, conn, campaign_id, by)
         found: dict[str, Any] = {"planned": planned, "outcomes": _outcomes(words), "proofs": _proofs(words)}
+        found |= _unheard(words, sum(awaited.values()))
         if with_reach:
             found["reach"] = _reach(conn, campaign_id)
-        found["by"] = _by(conn, campaign_id, by, words)
+        found["by"] = [
+            {**row, **_unheard({NO_RECEIPT: row["no_receipt"]}, awaited.get(row["key"], 0))}
+            for row in _by(conn, campaign_id, by, words)
+        ]
     return found
+
+
+def _awaited(inst: Installation, conn: Connection, campaign_id: int, by: str | None) -> Mapping[str, int]:
+    """Key of the cut -> accepted SMS of providers that report. By outcome, all of them are in one."""
+    settings = inst.settings
+    report = settings.public_url and {settings.sms_provider, settings.sms_second} & set(reporting())
+    if not report or stored.is_exercise(conn, campaign_id):
+        return {}
+    cut = by if by in stored.CUTS else "channel"
+    found = stored.accepted_sms(conn, campaign_id, cut)
+    return {str(Outcome.ACCEPTED): sum(found.values())} if by == "outcome" else found
+
+
+def _unheard(words: Mapping[str, int], awaited: int) -> dict[str, int]:
+    silent = words.get(NO_RECEIPT, 0)
+    return {"no_receipt": silent, "receipts_outstanding": max(0, awaited - silent)}
 
 
 def reach(inst: Installation, campaign_id: int) -> dict[str, Any]:
@@ -100,18 +125,25 @@ def _proofs(words: Mapping[str, int]) -> dict[str, int]:
 def _row(key: str, name: str, words: Mapping[str, int]) -> dict[str, Any]:
     outcomes = _outcomes(words)
     planned = sum(outcomes.values())
-    return {"key": key, "name": name, "planned": planned, "outcomes": outcomes, "proofs": _proofs(words)}
+    told = {"outcomes": outcomes, "proofs": _proofs(words), "no_receipt": words.get(NO_RECEIPT, 0)}
+    return {"key": key, "name": name, "planned": planned, **told}
 
 
 def _by(conn: Connection, campaign_id: int, by: str | None, words: Mapping[str, int]) -> list[dict[str, Any]]:
     if by is None:
         return []
     if by == "outcome":
-        return [{**_row(word, word, {word: words.get(word, 0)}), "proofs": {}} for word in map(str, Outcome)]
+        return [{**_row(word, word, _of_outcome(word, words)), "proofs": {}} for word in map(str, Outcome)]
     found: dict[tuple[str, str], dict[str, int]] = {}
     for key, name, word, n in stored.by_cut(conn, campaign_id, by):
         found.setdefault((key, name), {})[word] = int(n)
     return [_row(key, name, tally) for (key, name), tally in found.items()]
+
+
+def _of_outcome(word: str, words: Mapping[str, int]) -> dict[str, int]:
+    """What is counted of one outcome; only accepted ones can carry the mark."""
+    silent = {NO_RECEIPT: words.get(NO_RECEIPT, 0)} if word == Outcome.ACCEPTED else {}
+    return {word: words.get(word, 0), **silent}
 
 
 def _reach(conn: Connection, campaign_id: int) -> dict[str, Any]:
@@ -140,12 +172,12 @@ Tally = dict[tuple[int, str], int]
 
 
 def _tallies(found: Iterable[Any]) -> tuple[Tally, Tally]:
-    """(cut, word) -> n of the counters and of the rows; a row counts for its outcome and for each of its proofs."""
+    """(cut, word) -> n of the counters and of the rows; a row counts for its outcome, its mark and each of its proofs."""
     counter: Tally = {}
     rows: Tally = {}
-    for source, cut, word, proof, n in found:
+    for source, cut, word, proof, silent, n in found:
         tally = counter if source == "counter" else rows
         proofs = [p for p, bit in PROOF_BITS.items() if proof & bit]
-        for each in (word, *map(str, proofs)):
+        for each in (word, *([NO_RECEIPT] if silent else []), *map(str, proofs)):
             tally[cut, each] = tally.get((cut, each), 0) + int(n)
     return counter, rows

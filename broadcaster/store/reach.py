@@ -67,18 +67,27 @@ def by_cut(conn: Connection, campaign_id: int, cut: str) -> Sequence[Any]:
     return conn.execute(text(statement), {"c": campaign_id}).all()
 
 
+def accepted_sms(conn: Connection, campaign_id: int, cut: str) -> dict[str, int]:
+    """Key of one of CUTS -> its SMS that are accepted, and no more is known of them."""
+    key, _, join = _CUTS[cut]
+    statement = f"""
+        SELECT {key} AS key, sum(k.n) AS n FROM counter k JOIN cut c ON c.id = k.cut_id {join}
+        WHERE k.campaign_id = :c AND k.word = 'accepted' AND c.channel = 'sms' GROUP BY 1"""
+    return {str(row.key): int(row.n) for row in conn.execute(text(statement), {"c": campaign_id})}
+
+
 def counters_and_rows(conn: Connection, campaign_id: int) -> Sequence[Any]:
-    """Rows of source ('counter' | 'rows'), cut_id, word, proof, n.
+    """Rows of source ('counter' | 'rows'), cut_id, word, proof, silent, n.
 
     One statement, so that both halves are of one moment on PostgreSQL too. `rows` carry the outcome as word and the proof
-    bits beside it; `counter` rows carry proof 0.
+    bits and the mark beside it; `counter` rows carry 0 for both.
     """
     statement = """
-        SELECT 'counter' AS source, cut_id, word, 0 AS proof, sum(n) AS n
+        SELECT 'counter' AS source, cut_id, word, 0 AS proof, 0 AS silent, sum(n) AS n
         FROM counter WHERE campaign_id = :c GROUP BY cut_id, word
         UNION ALL
-        SELECT 'rows', cut_id, outcome, proof, count(*)
-        FROM delivery WHERE campaign_id = :c GROUP BY cut_id, outcome, proof"""
+        SELECT 'rows', cut_id, outcome, proof, silent, count(*)
+        FROM delivery WHERE campaign_id = :c GROUP BY cut_id, outcome, proof, silent"""
     return conn.execute(text(statement), {"c": campaign_id}).all()
 
 

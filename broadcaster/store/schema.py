@@ -110,12 +110,16 @@ campaign = Table(
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
     Column("cancelled_at", BigInteger),
+    Column("receipts_closed_at", BigInteger),  # every accepted SMS has its final receipt, or the mark that none came
     one_of("category", Category),
     one_of("mode", Mode),
     one_of("state", CampaignState),
     CheckConstraint("approver_id IS NULL OR approver_id <> author_id", name="two_people"),
     Index("campaign_open", "state", sqlite_where=text("state IN ('approved', 'running')"),
           postgresql_where=text("state IN ('approved', 'running')")),
+    Index("campaign_receipts", "started_at",
+          sqlite_where=text("started_at IS NOT NULL AND receipts_closed_at IS NULL"),
+          postgresql_where=text("started_at IS NOT NULL AND receipts_closed_at IS NULL")),
 )  # fmt: skip
 
 wording = Table(

@@ -39,6 +39,20 @@ receipt_inbox = Table(
         postgresql_where=text("folded_at IS NULL"),
     ),
     Index("receipt_received", "received_at"),
+    # The rare ones that may count later; with these two, nothing ever looks through all that was folded.
+    Index(
+        "receipt_kept",
+        "campaign_id",
+        "n",
+        sqlite_where=text("fate = 'kept' AND word IN ('failed', 'expired')"),
+        postgresql_where=text("fate = 'kept' AND word IN ('failed', 'expired')"),
+    ),
+    Index(
+        "receipt_unmatched",
+        "received_at",
+        sqlite_where=text("fate = 'unmatched'"),
+        postgresql_where=text("fate = 'unmatched'"),
+    ),
 )
 
 # What phones answered. The number is sealed as a recipient's is.

@@ -13,7 +13,7 @@ from broadcaster import __version__
 from broadcaster.bus import Bus, over_kafka
 from broadcaster.installation import Installation
 from broadcaster.model import CampaignState, Outcome, Unavailable
-from broadcaster.store import feeds, records, standing
+from broadcaster.store import feeds, receipts, records, standing
 from broadcaster.store.clock import now_ms
 from broadcaster.store.migrate import require_current
 from broadcaster.web.who import Inst
@@ -80,6 +80,7 @@ class Standing(Collector):
             states, words = standing.campaigns(conn), standing.deliveries(conn)
             pending, oldest = standing.pending_chunks(conn, now)
             under_way, in_doubt = standing.windows(conn, now)
+            came, (unfolded, first_came) = receipts.came(conn), receipts.waiting(conn)
             dead, untold = records.buried(conn), feeds.version(conn) - feeds.told(conn)
         yield _deliveries(words)
         yield _not_yet(words)
@@ -91,6 +92,10 @@ class Standing(Collector):
         )
         yield GaugeMetricFamily("broadcaster_windows", "Windows of deliveries that are being sent", under_way)
         yield GaugeMetricFamily("broadcaster_windows_in_doubt", "Windows whose lease ran out, not yet judged", in_doubt)
+        yield from _receipts(came)
+        yield GaugeMetricFamily("broadcaster_receipts_open", "Receipts in the inbox that are not folded yet", unfolded)
+        waited = 0.0 if first_came is None else max(0, now - first_came) / 1000
+        yield GaugeMetricFamily("broadcaster_receipts_oldest_seconds", "How long the oldest of them has waited", waited)
         buried = CounterMetricFamily("broadcaster_dead_letters", "Records that nobody could read", labels=["reason"])
         for reason in sorted(dead):
             buried.add_metric([reason], dead[reason])
@@ -111,6 +116,20 @@ def _deliveries(words: dict[tuple[str, str], int]) -> Metric:
             n += words.get((channel, Outcome.DELIVERED), 0) if outcome is Outcome.ACCEPTED else 0
             family.add_metric([channel, outcome], n)
     return family
+
+
+def _receipts(came: dict[tuple[str, str], int]) -> Iterator[Metric]:
+    told = "Receipts of providers and devices, by what became of them"
+    fates = CounterMetricFamily("broadcaster_receipts", told, labels=["provider", "fate"])
+    told = "Requests to a provider's door whose signature did not fit"
+    forged = CounterMetricFamily("broadcaster_callbacks_forged", told, labels=["provider"])
+    for (provider, fate), n in sorted(came.items()):
+        if fate == "forged":
+            forged.add_metric([provider], n)
+        else:
+            fates.add_metric([provider, fate], n)
+    yield fates
+    yield forged
 
 
 def _not_yet(words: dict[tuple[str, str], int]) -> Metric:

@@ -29,7 +29,7 @@ class Inbox:
         if not rows:
             return
         if len(self._rows) >= MOST:
-            raise Unavailable("inbox-full", "too many receipts wait for the database")
+            raise Unavailable("receipts-full", "too many receipts wait for the database")
         self._rows.extend(rows)
         # Shielded: a request that is given up must not take the others' answer with it.
         await asyncio.shield(self._joined())

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import channels.wire
-from channels.base import Answer, Channel, ChannelError, ChannelSettings, Message
+from channels.base import Answer, Callback, Channel, ChannelError, ChannelSettings, Message, Receipt, ReceiptWord
 from channels.sms import Sms
 
 Messages = Callable[..., list[Message]]
@@ -61,6 +62,40 @@ def test_a_request_holds_the_message(sms: Channel, provider, messages: Messages)
     assert int(datetime.fromisoformat(asked.json["expires"]).timestamp() * 1000) == message.expires_at
     assert asked.target == "/send?token=s3cret"
     assert asked.headers["content-type"] == "application/json"
+
+
+def test_a_request_holds_the_address_for_receipts_where_there_is_one(
+    sms: Channel, provider, messages: Messages
+) -> None:
+    (message,) = messages(1)
+    sms.send([replace(message, callback='https://a.example/callbacks/"1"')])
+    assert provider.asked[0].json["callback"] == 'https://a.example/callbacks/"1"'
+
+
+@pytest.mark.parametrize(
+    ("told", "receipt"),
+    [
+        ({"word": "delivered"}, Receipt(ReceiptWord.DELIVERED, "delivered")),
+        (
+            {"word": "failed", "id": 7, "reason": "absent", "at": "2026-11-24T10:00:00+08:00"},
+            Receipt(ReceiptWord.FAILED, "failed", "7", "absent", at=1_795_485_600_000),
+        ),
+        ({"word": "expired", "at": "1795485600000"}, Receipt(ReceiptWord.EXPIRED, "expired", at=1_795_485_600_000)),
+        ({"word": "accepted", "at": "yesterday"}, Receipt(ReceiptWord.ACCEPTED, "accepted")),
+        ({"word": "on its way"}, Receipt(ReceiptWord.UNKNOWN, "on its way")),
+    ],
+)
+def test_a_receipt_is_read_from_a_body_and_from_a_query(told: dict[str, object], receipt: Receipt) -> None:
+    reporting = gateway("http://127.0.0.1:9/").provider
+    by_get = Callback("GET", "http://x/", {name: str(value) for name, value in told.items()}, {}, {})
+    by_post = Callback("POST", "http://x/", {}, {}, {}, json.dumps(told).encode())
+    assert reporting.read_receipts(by_get) == reporting.read_receipts(by_post) == [receipt]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"word": true}', b'{"word": ["delivered"]}'])
+def test_a_receipt_without_a_word_cannot_be_read(body: bytes) -> None:
+    with pytest.raises(ValueError, match="a receipt"):
+        gateway("http://127.0.0.1:9/").provider.read_receipts(Callback("POST", "http://x/", {}, {}, {}, body))
 
 
 TABLE = [

@@ -12,13 +12,15 @@ from broadcaster.deliver import sending
 from broadcaster.deliver import worker as worker_module
 from broadcaster.deliver.fanout import fan_out
 from broadcaster.deliver.feeds import FeedServer
+from broadcaster.deliver.folding import fold
 from broadcaster.deliver.pace import PROBE, Circuit
-from broadcaster.deliver.receipts import device_event, fold
+from broadcaster.deliver.receipts import device_event
 from broadcaster.deliver.runner import topics_of
 from broadcaster.deliver.sweep import sweep
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput
 from broadcaster.store import receipts
+from broadcaster.store.clock import wall_ms
 from broadcaster.store.plan import may_have_it
 from broadcaster.store.receipts import Receipt
 from channels.base import ACCEPTED, Answer, AnswerWord, ChannelError
@@ -245,7 +247,7 @@ def test_a_receipt_waits_for_the_workers_own_answer(plan: Any, inst: Installatio
             with inst.store.write() as conn:
                 for number, word in ((1, "failed"), (2, "delivered")):
                     told = Receipt("p", f"k{number}", planned.campaign, number, word, None, "{}")
-                    receipts.store(conn, [told], 1)
+                    receipts.store(conn, [told], wall_ms())
             assert fold(inst) == 0
         return ACCEPTED
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from broadcaster.deliver.receipts import device_event, fold
+from broadcaster.deliver.folding import fold
+from broadcaster.deliver.receipts import device_event
 from broadcaster.installation import Installation
 from broadcaster.model import BadInput, NotFound
 

@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
 
+from broadcaster.deliver.receipt_rules import Standing
 from broadcaster.installation import Installation, initialise, open_installation
 from broadcaster.model import BadInput, Outcome, Unavailable
 from broadcaster.store import delivering, feeds, plan, receipts, recording, records, sweeping
@@ -99,8 +100,14 @@ def _hot(conn: Any) -> None:
     feeds.drop_expired(conn, 5)
     feeds.item_of_campaign(conn, 1, 1)
     receipts.any_open(conn)
-    receipts.open_receipts(conn, 10)
-    receipts.standing(conn, 1, 1)
+    receipts.open_receipts(conn, 0, 10)
+    receipts.newest(conn)
+    receipts.kept_ends(conn, 1, [1, 2])
+    receipts.standings(conn, 1, [1, 2])
+    receipts.write_standings(conn, 1, [Standing(1, 1, Outcome.DELIVERED)])
+    receipts.settle(conn, [(1, "moved")], 5)
+    receipts.assign(conn, 1, 1, 1)
+    receipts.expect_more(conn, 1)
 
 
 def _noted(inst: Installation) -> list[tuple[str, Any]]:
@@ -126,7 +133,8 @@ def test_every_hot_statement_uses_an_index(inst: Installation) -> None:
     with inst.store.read() as conn:
         for statement, parameters in statements:
             for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
-                if row[3].startswith("SCAN") and "CONSTANT ROW" not in row[3] and "USING" not in row[3]:
+                known = "USING" in row[3] or "CONSTANT ROW" in row[3] or "json_each" in row[3]
+                if row[3].startswith("SCAN") and not known:
                     scans.append((row[3], statement))
     assert scans == []
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 import channels.sms
 from broadcaster.deliver import callbacks
+from broadcaster.deliver.folding import fold
 from broadcaster.installation import Installation
 from broadcaster.model import Unavailable
 from broadcaster.store.engine import Store
@@ -196,3 +197,40 @@ def test_a_provider_that_is_not_configured_is_asked_to_come_again(doors: Any, in
 
 def test_one_that_never_reports_has_no_door(doors: Any) -> None:
     assert doors.client.post(path(doors.inst, "spool"), json={"word": "delivered"}).status_code == 404
+
+
+def test_metrics_tell_what_became_of_receipts(doors: Any) -> None:
+    for delivery in ("7-3-a", "7-4-b"):
+        assert doors.client.post(path(doors.inst, "http", delivery), json={"word": "delivered"}).status_code == 204
+    waiting = doors.client.get("/metrics").text
+    assert "broadcaster_receipts_open 2.0" in waiting
+    fold(doors.inst)
+    doors.client.post(path(doors.inst, "signed"), headers={"x-signature": "wrong"})
+    assert doors.client.post(path(doors.inst, "http"), json={"word": "odd"}).status_code == 204
+    told = doors.client.get("/metrics").text
+    assert 'broadcaster_receipts_total{fate="unmatched",provider="http"} 2.0' in told
+    assert 'broadcaster_callbacks_forged_total{provider="signed"} 1.0' in told
+    assert "broadcaster_receipts_open 1.0" in told
+
+
+def test_the_page_shows_what_was_not_heard_of_in_columns_of_its_own(
+    signed_in: Callable[[str], Any], draft: int, inst: Installation
+) -> None:
+    with inst.store.write() as conn:
+        cut = conn.execute(
+            text("INSERT INTO cut (campaign_id, channel, place, premises_category, languages) "
+                 "VALUES (:c, 'sms', '220102000000', '', 'zh-CN') RETURNING id"), {"c": draft}
+        ).scalar_one()  # fmt: skip
+        for word, n in (("accepted", 41), ("no_receipt", 17)):
+            conn.execute(
+                text("INSERT INTO counter (campaign_id, cut_id, word, shard, n) VALUES (:c, :k, :w, 0, :n)"),
+                {"c": draft, "k": cut, "w": word, "n": n},
+            )
+        conn.execute(
+            text("UPDATE campaign SET state = 'finished', planned = 41, started_at = 1, finished_at = 2 WHERE id = :c"),
+            {"c": draft},
+        )
+    page = signed_in("wang").see(f"/campaigns/{draft}/counts", **{"accept-language": "en"})
+    assert 'class="figure good"><b>41</b> accepted' in page
+    assert 'class="figure warn"><b>17</b> no receipt' in page
+    assert "<b>0</b> delivered" in page

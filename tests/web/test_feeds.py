@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from broadcaster import people
 from broadcaster.compose import campaigns
-from broadcaster.deliver.receipts import fold
+from broadcaster.deliver.folding import fold
 from broadcaster.reach.counts import counts
 from broadcaster.settings import Settings
 

@@ -71,7 +71,31 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("reason", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("ref", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("fate", sa.Text(), nullable=True))
+        batch_op.create_index(
+            "receipt_kept",
+            ["campaign_id", "n"],
+            unique=False,
+            sqlite_where=sa.text("fate = 'kept' AND word IN ('failed', 'expired')"),
+            postgresql_where=sa.text("fate = 'kept' AND word IN ('failed', 'expired')"),
+        )
         batch_op.create_index("receipt_received", ["received_at"], unique=False)
+        batch_op.create_index(
+            "receipt_unmatched",
+            ["received_at"],
+            unique=False,
+            sqlite_where=sa.text("fate = 'unmatched'"),
+            postgresql_where=sa.text("fate = 'unmatched'"),
+        )
+
+    with op.batch_alter_table("campaign", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("receipts_closed_at", sa.BigInteger(), nullable=True))
+        batch_op.create_index(
+            "campaign_receipts",
+            ["started_at"],
+            unique=False,
+            sqlite_where=sa.text("started_at IS NOT NULL AND receipts_closed_at IS NULL"),
+            postgresql_where=sa.text("started_at IS NOT NULL AND receipts_closed_at IS NULL"),
+        )
 
     with op.batch_alter_table("wording", schema=None) as batch_op:
         batch_op.add_column(sa.Column("approved", sa.Text(), nullable=True))
@@ -84,8 +108,26 @@ def downgrade() -> None:
     with op.batch_alter_table("wording", schema=None) as batch_op:
         batch_op.drop_column("approved")
 
+    with op.batch_alter_table("campaign", schema=None) as batch_op:
+        batch_op.drop_index(
+            "campaign_receipts",
+            sqlite_where=sa.text("started_at IS NOT NULL AND receipts_closed_at IS NULL"),
+            postgresql_where=sa.text("started_at IS NOT NULL AND receipts_closed_at IS NULL"),
+        )
+        batch_op.drop_column("receipts_closed_at")
+
     with op.batch_alter_table("receipt_inbox", schema=None) as batch_op:
+        batch_op.drop_index(
+            "receipt_unmatched",
+            sqlite_where=sa.text("fate = 'unmatched'"),
+            postgresql_where=sa.text("fate = 'unmatched'"),
+        )
         batch_op.drop_index("receipt_received")
+        batch_op.drop_index(
+            "receipt_kept",
+            sqlite_where=sa.text("fate = 'kept' AND word IN ('failed', 'expired')"),
+            postgresql_where=sa.text("fate = 'kept' AND word IN ('failed', 'expired')"),
+        )
         batch_op.drop_column("fate")
         batch_op.drop_column("ref")
         batch_op.drop_column("reason")
