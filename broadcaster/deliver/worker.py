@@ -218,7 +218,9 @@ class Worker:
     def _look(self, turn: Turn, going: Pass, judged: bool) -> Look:
         """The last window's outcomes, and what there is to do next."""
         rest, sent = (going.at, going.chunk.last), going.sent
-        usual = sent is not None and all(a.word is AnswerWord.ACCEPTED and a.ref is None for a in sent.answers)
+        usual = sent is not None and all(
+            a.word is AnswerWord.ACCEPTED and a.ref is None and not a.reason for a in sent.answers
+        )
         if sent is None or judged or not usual:
             if sent:
                 self._record(turn, sent)

@@ -119,6 +119,16 @@ fetch_kafka() {
 		cp "$root/tests/broker/pom.xml" "$root/.cache/kafka/pom.xml"
 }
 
+# The SMPP library of the SMS centre that tests start. The copy of the list, made last, says that it is complete.
+fetch_smpp() {
+	say "Fetching npm's smpp for the tests (log: .cache/set-up.log)"
+	rm -rf "$root/.cache/smpp"
+	mkdir -p "$root/.cache/smpp/new" && cp "$root/tests/kannel/package.json" "$root/.cache/smpp/new/" &&
+		logged npm install --prefix "$root/.cache/smpp/new" --no-package-lock --no-audit --no-fund --ignore-scripts &&
+		mv "$root/.cache/smpp/new/node_modules" "$root/.cache/smpp/" &&
+		mv "$root/.cache/smpp/new/package.json" "$root/.cache/smpp/" && rmdir "$root/.cache/smpp/new"
+}
+
 installed() { cmp -s "$root/$1" "$done_with/$1"; }
 
 # set_up requirements.txt|requirements-dev.txt; the second holds all of the first.

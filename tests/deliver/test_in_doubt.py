@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from broadcaster.deliver import in_doubt
-from broadcaster.deliver.receipts import fold
+from broadcaster.deliver.folding import fold
 from broadcaster.deliver.sweep import sweep
 from broadcaster.installation import Installation
 from broadcaster.model import Refused, Role

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from broadcaster import audit
 from broadcaster.deliver import replies
-from broadcaster.deliver.receipts import fold
+from broadcaster.deliver.folding import fold
 from broadcaster.deliver.reply_words import Kind
 from broadcaster.installation import Installation
 from broadcaster.model import NotFound, Refused, Role
