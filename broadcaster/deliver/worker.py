@@ -218,16 +218,13 @@ class Worker:
     def _look(self, turn: Turn, going: Pass, judged: bool) -> Look:
         """The last window's outcomes, and what there is to do next."""
         rest, sent = (going.at, going.chunk.last), going.sent
-        usual = sent is not None and all(
-            a.word is AnswerWord.ACCEPTED and a.ref is None and not a.reason for a in sent.answers
-        )
+        usual = sent is not None and all(a.word is AnswerWord.ACCEPTED and not a.reason for a in sent.answers)
         if sent is None or judged or not usual:
             if sent:
                 self._record(turn, sent)
             return windows.look(turn, rest, going.now(turn.conn), None)
-        seen = windows.look(
-            turn, rest, going.now(turn.conn), (Held(sent.window.lease, sent.provider), sent.window.rows)
-        )
+        held, refs = Held(sent.window.lease, sent.provider), [answer.ref for answer in sent.answers]
+        seen = windows.look(turn, rest, going.now(turn.conn), (held, sent.window.rows, refs))
         if not seen.stands:
             raise _JudgedError
         return seen

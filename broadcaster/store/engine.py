@@ -2,7 +2,6 @@
 
 import select
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from broadcaster.model import BadInput, Unavailable
 from broadcaster.store.driver import AT_END, finish
+from broadcaster.store.turns import Turns
 
 T = TypeVar("T")
 
@@ -124,11 +124,11 @@ _SERVER = {
 class Store:
     """One database. `read()` and `write()` give a connection inside a transaction that ends with the block."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, turns: Turns | None = None) -> None:
+        """`turns`: of writing, where the database has one writer."""
         self.engine = engine
         self.dialect = engine.dialect.name
-        # Threads of one process would otherwise wait for each other in SQLite's own sleeping back-off, up to 100 ms a turn.
-        self._turn = threading.Lock()
+        self._turns = turns
         self._reading = self._writing = engine
         if self.dialect == "sqlite":
             self._writing = engine.execution_options(begin="IMMEDIATE")
@@ -174,7 +174,7 @@ class Store:
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        turn = self._turn if self.dialect == "sqlite" else nullcontext()
+        turn = self._turns.mine() if self._turns else nullcontext()
         with turn, self._writing.begin() as connection:
             if self.dialect == "sqlite":
                 yield connection
@@ -186,6 +186,8 @@ class Store:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+        if self._turns:
+            self._turns.close()
 
 
 @contextmanager
@@ -223,7 +225,8 @@ def _sqlite(url: URL) -> Store:
     engine = create_engine(url, module=sqlite_module(), pool_size=20, max_overflow=20)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
-    return Store(engine)
+    file = Path(f"{url.database}-turn") if url.database and url.database != ":memory:" else None
+    return Store(engine, Turns(file, BUSY_MS / 1000))
 
 
 def _postgresql(url: URL) -> Store:

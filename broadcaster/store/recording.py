@@ -1,5 +1,6 @@
 """What came of a window: the writers of an outcome, guarded by the window's lease against answers that come late."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,8 +41,23 @@ def record_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int) -
     count_accepted(turn, together(turn.conn, [ask_accepted(turn, held, rows, now)])[0])
 
 
-def ask_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int) -> Ask:
-    """The statement of `record_accepted`; where the lease does not stand it finds nothing."""
+_REFERRED = {
+    "sqlite": "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ?, provider_ref = r.value ->> 1 "
+    "FROM json_each(?) r WHERE campaign_id = ? AND n BETWEEN ? AND ? AND n = r.value ->> 0 "
+    "AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",
+    "postgresql": "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ?, provider_ref = r.ref "
+    "FROM unnest(CAST(? AS int[]), CAST(? AS text[])) AS r(n, ref) WHERE campaign_id = ? AND delivery.n BETWEEN ? AND ? "
+    "AND delivery.n = r.n AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",
+}
+
+
+def ask_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int, refs: Sequence[str | None] = ()) -> Ask:
+    """The statement of `record_accepted`; where the lease does not stand it finds nothing. `refs`: of the provider, row by row."""
+    if any(refs):
+        dialect, numbers = turn.conn.dialect.name, [row.n for row in rows]
+        pairs = [json.dumps(list(zip(numbers, refs, strict=True)))] if dialect == "sqlite" else [numbers, list(refs)]
+        end = (turn.campaign_id, rows[0].n, rows[-1].n, held.lease)
+        return Ask(_REFERRED[dialect], (held.provider, now, *pairs, *end))
     return Ask(
         "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ? "
         "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",

@@ -33,14 +33,19 @@ class Look:
     )
 
 
-def look(turn: Turn, rest: tuple[int, int], now: int, ended: tuple[Held, Sequence[Claimed]] | None) -> Look:
+Ended = tuple[
+    Held, Sequence[Claimed], Sequence[str | None]
+]  # a window of which all was accepted, and the provider's references
+
+
+def look(turn: Turn, rest: tuple[int, int], now: int, ended: Ended | None) -> Look:
     """Ends the last window where all of it was accepted, reads the campaign under the lock that a cancel waits for, and looks on.
 
     `now` may be a moment old. A lease that does not stand has changed nothing, but then the outcomes must be recorded first:
     the caller has to undo this transaction.
     """
     conn, campaign_id = turn.conn, turn.campaign_id
-    end = [_ask_end(ended[0].lease), ask_accepted(turn, *ended, now)] if ended else []
+    end = [_ask_end(ended[0].lease), ask_accepted(turn, ended[0], ended[1], now, ended[2])] if ended else []
     asked = [
         *end,
         _ask_campaign(conn, campaign_id),
