@@ -8,6 +8,7 @@ from broadcaster.model import Outcome
 from broadcaster.store.counters import counting
 from broadcaster.store.delivering import Claimed, lock_campaign, reopen_chunk
 from broadcaster.store.driver import run
+from broadcaster.store.receipts import expect_more
 
 LEFT = "left-in-doubt"  # reason of those that a person leaves as they are
 
@@ -76,6 +77,7 @@ def send_again(conn: Connection, campaign_id: int, now: int) -> int:
             "UPDATE campaign SET state = 'running', finished_at = NULL WHERE id = ? AND state = 'finished'",
             campaign_id,
         )
+        expect_more(conn, campaign_id)
     return len(rows)
 
 
