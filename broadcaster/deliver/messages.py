@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -12,6 +13,8 @@ from broadcaster.store.delivering import CampaignNow, Claimed
 from channels.base import Answer, AnswerWord, Message
 
 log = structlog.get_logger(__name__)
+
+Slots = Sequence[str] | None  # values in order; None: the wording has none
 
 NOT_SENT = Answer(AnswerWord.RETRY, reason="not-sent", after_s=0.0)
 KEPT_CAMPAIGNS = 16  # whose wordings stay in memory
@@ -41,17 +44,23 @@ class Messages:
             wordings = self._wordings(campaign.id)
         except Unavailable:  # the wordings could not be read: nobody is sent anything
             return [NOT_SENT] * len(rows)
-        return [self._message(campaign, wordings, row, callback) for row in rows]
+        made = partial(self._message, campaign, wordings, callback)
+        return [made(row, values) for row, values in zip(rows, _slots(rows), strict=True)]
 
     def _message(
-        self, campaign: CampaignNow, wordings: dict[int, list[str]], row: Claimed, callback: Callable[[str], str]
+        self,
+        campaign: CampaignNow,
+        wordings: dict[int, list[str]],
+        callback: Callable[[str], str],
+        row: Claimed,
+        values: Slots,
     ) -> Message | Answer:
         delivery = f"{campaign.id}-{row.n}-{row.token}"
         try:
             return Message(
                 delivery=delivery,
                 to=self._inst.keys.open_address(row.address_sealed),
-                text=_filled(wordings[row.wording_id], row.slots),
+                text=_filled(wordings[row.wording_id], values),
                 parts=row.parts,
                 expires_at=campaign.expires_at,
                 mode=campaign.mode,
@@ -73,11 +82,28 @@ class Messages:
         return self._pieces[campaign_id]
 
 
-def _filled(pieces: list[str], slots: str | None) -> str:
-    if slots is None:
+def _slots(rows: Sequence[Claimed]) -> list[Slots]:
+    """The slot values of each row. Parsed as one text: half the time of one by one; a row that is broken is found there."""
+    try:
+        found: list[Slots] = json.loads(f"[{','.join([row.slots or 'null' for row in rows])}]")
+    except ValueError:
+        return [_parsed(row.slots) for row in rows]
+    return found if len(found) == len(rows) else [_parsed(row.slots) for row in rows]
+
+
+def _parsed(slots: str | None) -> Slots:
+    try:
+        found: Slots = json.loads(slots) if slots else None
+    except ValueError:
+        return ()  # fits no wording with slots, and is told as such
+    return found
+
+
+def _filled(pieces: list[str], values: Slots) -> str:
+    if values is None:
         return pieces[0]
     out = [pieces[0]]
-    for value, piece in zip(json.loads(slots), pieces[1:], strict=True):
+    for value, piece in zip(values, pieces[1:], strict=True):
         out.append(value)
         out.append(piece)
     return "".join(out)

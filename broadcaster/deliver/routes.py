@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -38,6 +39,13 @@ class Routes:
         self._inst = inst
         self._channels: dict[tuple[str, str, str], Channel] = {}
         self._routes: dict[tuple[str, str, str], list[Route]] = {}
+
+    def warm(self, kinds: Sequence[str]) -> None:
+        """Builds the live channels of these kinds. What cannot be built is told when something is to be sent."""
+        for kind in kinds:
+            for name in providers_of(self._inst.settings, Mode.LIVE, kind):
+                with suppress(ChannelError):
+                    self._channel(Mode.LIVE, kind, name)
 
     def choose(self, mode: str, kind: str, lane: str) -> Route:
         """The first route that may be used now; where none may, the one that may soonest. Raises what stands in the way of all.

@@ -64,6 +64,10 @@ class Sender:
         self.route(mode, chunk)
         self._messages.prepare(chunk.campaign_id)
 
+    def warm(self, kinds: Sequence[str]) -> None:
+        """Builds what live channels send with: the first of an emergency does not wait for a library to be read."""
+        self._routes.warm(kinds)
+
     def route(self, mode: str, chunk: ChunkRow) -> Route:
         """The way that the next window of a chunk goes."""
         return self._routes.choose(mode, chunk.channel, chunk.lane)

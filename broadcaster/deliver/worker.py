@@ -23,6 +23,7 @@ from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
 from broadcaster.store.recording import Held, Result
 from broadcaster.store.records import bury
 from broadcaster.store.windows import Look
+from channels import CHANNELS
 from channels.base import AnswerWord
 
 log = structlog.get_logger(__name__)
@@ -82,6 +83,7 @@ class Worker:
     def run(self, stop: Event) -> None:
         """Works until told to stop; what is under way is finished and recorded first."""
         self._stop = stop
+        self._sender.warm([kind for kind in CHANNELS if kind not in PULL and any(f".{kind}" in t for t in self.topics)])
         try:
             while not stop.is_set():
                 if not self.step():
