@@ -33,7 +33,7 @@ ROOM_OF = {
     "pysqlite3": ["broadcaster/store/"],
     "alembic": ["broadcaster/store/"],
     "psycopg": ["broadcaster/store/"],
-    "kafka": [f"broadcaster/bus/{name}.py" for name in ("kafka", "kafka_client", "kafka_reader")],
+    "kafka": [f"broadcaster/bus/{name}.py" for name in ("kafka", "kafka_client", "kafka_faults", "kafka_reader")],
     "twilio": ["channels/sms/twilio.py"],
     "gtts": ["audio/"],
     "pydub": ["audio/"],
