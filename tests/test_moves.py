@@ -165,7 +165,7 @@ def received(word: Outcome) -> Writer:
 
 def accepted(turn: Turn, one: OneDelivery) -> None:
     rows = [delivering.Claimed(1, 1, None, "t", 1, 1, 1, 1, b"")]
-    windows.look(turn, (2, 1), NOW, (Held(one.lease, "spool"), rows))
+    windows.look(turn, (2, 1), NOW, (Held(one.lease, "spool"), rows, []))
 
 
 def claiming(*classes: str) -> Writer:

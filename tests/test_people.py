@@ -11,12 +11,13 @@ from broadcaster.installation import Installation
 from broadcaster.model import BadInput, NotFound, Refused, Role
 from broadcaster.people import User
 
-AUTHOR, APPROVER, OPERATOR, MANAGER, ADMINISTRATOR, STRANGER = (
+AUTHOR, APPROVER, OPERATOR, MANAGER, ADMINISTRATOR, BOX, STRANGER = (
     "wang.author",
     "li.approver",
     "jin.operator",
     "zhao.manager",
     "sun.admin",
+    "box.gateway",
     "stranger",
 )
 ROLES = {
@@ -25,6 +26,7 @@ ROLES = {
     OPERATOR: [Role.OPERATOR],
     MANAGER: [Role.MANAGER],
     ADMINISTRATOR: [Role.ADMINISTRATOR],
+    BOX: [Role.GATEWAY],
     STRANGER: [],
 }
 # Written out by hand from what the design says each person does; not read from the policy.
@@ -36,18 +38,22 @@ MAY = {
     },
     APPROVER: {
         *("campaign.approve", "campaign.return", "campaign.cancel", "campaign.see"),
-        *("reach.see", "audience.count", "templates.see"),
+        *("reach.see", "audience.count", "templates.see", "doubt.see", "doubt.decide"),
     },
-    OPERATOR: {"operator.play", "devices.see"},
+    OPERATOR: {
+        *("operator.play", "devices.see", "gateway.see", "gateway.test", "replies.see", "replies.answer", "doubt.see"),
+    },
     MANAGER: {
         *("campaign.see", "reach.see", "reach.export", "audience.count", "templates.see", "recipients.see"),
-        *("suppression.see", "devices.see", "users.see", "audit.see"),
+        *("suppression.see", "devices.see", "users.see", "audit.see", "gateway.see", "replies.see", "doubt.see"),
     },
     ADMINISTRATOR: {
         *("campaign.cancel", "campaign.see", "reach.see", "reach.export", "audience.count", "templates.see"),
         *("recipients.import", "recipients.see", "suppression.manage", "suppression.see"),
         *("devices.manage", "devices.see", "users.manage", "users.see", "tokens.manage", "audit.see"),
+        *("gateway.see", "gateway.test", "replies.see", "replies.answer", "doubt.see", "doubt.decide"),
     },
+    BOX: {"gateway.claim"},
     STRANGER: set(),
 }
 

@@ -42,9 +42,9 @@ def record_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int) -
 
 
 _REFERRED = {
-    "sqlite": "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ?, provider_ref = r.value ->> 1 "
-    "FROM json_each(?) r WHERE campaign_id = ? AND n BETWEEN ? AND ? AND n = r.value ->> 0 "
-    "AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",
+    # By place in the list: a join with json_each is planned the wrong way round. SQLite keeps the list parsed.
+    "sqlite": "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ?, provider_ref = ? ->> (n - ?) "
+    "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",
     "postgresql": "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ?, provider_ref = r.ref "
     "FROM unnest(CAST(? AS int[]), CAST(? AS text[])) AS r(n, ref) WHERE campaign_id = ? AND delivery.n BETWEEN ? AND ? "
     "AND delivery.n = r.n AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",
@@ -54,10 +54,12 @@ _REFERRED = {
 def ask_accepted(turn: Turn, held: Held, rows: Sequence[Claimed], now: int, refs: Sequence[str | None] = ()) -> Ask:
     """The statement of `record_accepted`; where the lease does not stand it finds nothing. `refs`: of the provider, row by row."""
     if any(refs):
-        dialect, numbers = turn.conn.dialect.name, [row.n for row in rows]
-        pairs = [json.dumps(list(zip(numbers, refs, strict=True)))] if dialect == "sqlite" else [numbers, list(refs)]
-        end = (turn.campaign_id, rows[0].n, rows[-1].n, held.lease)
-        return Ask(_REFERRED[dialect], (held.provider, now, *pairs, *end))
+        dialect, first, last = turn.conn.dialect.name, rows[0].n, rows[-1].n
+        given: tuple[Any, ...] = ([row.n for row in rows], list(refs))
+        if dialect == "sqlite":
+            by_n = dict(zip(given[0], refs, strict=True))
+            given = (json.dumps([by_n.get(n) for n in range(first, last + 1)]), first)
+        return Ask(_REFERRED[dialect], (held.provider, now, *given, turn.campaign_id, first, last, held.lease))
     return Ask(
         "UPDATE delivery SET outcome = 'accepted', provider = ?, reason = NULL, changed_at = ? "
         "WHERE campaign_id = ? AND n BETWEEN ? AND ? AND outcome = 'sending' AND lease_id = ? RETURNING cut_id",

@@ -34,6 +34,8 @@ class Ledger:
         self.lines: list[tuple[str, float]] = []
         self._seconds = seconds
 
+    has_receipts = False
+
     def send(self, messages: list[Message]) -> list[Answer]:
         now = time.monotonic()
         self.lines.extend((message.delivery, now) for message in messages)

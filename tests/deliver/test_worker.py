@@ -318,3 +318,17 @@ def test_quiet_hours_do_not_hold_a_notice(plan: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(worker_module, "promotion_hours", lambda settings, now: now + 10**9)
     planned.carry_out()
     assert planned.outcomes() == {"accepted": 5}
+
+
+def test_the_reference_of_each_message_is_kept_with_its_own_delivery(plan: Any, scripted: Any, inst: Installation) -> None:
+    planned = plan(250)
+    with inst.store.write() as conn:  # gaps in a window
+        conn.execute(text("UPDATE recipient SET active = false WHERE id % 7 = 0"))
+    scripted(lambda n: Answer(AnswerWord.ACCEPTED, ref=None if n % 5 == 0 else f"r{n}"))
+    planned.carry_out("sms")
+    with inst.store.read() as conn:
+        rows = conn.execute(text("SELECT n, outcome, provider_ref FROM delivery ORDER BY n")).all()
+    assert {row.outcome for row in rows} == {"accepted", "suppressed"}
+    for n, outcome, ref in rows:
+        assert ref == (None if outcome == "suppressed" or n % 5 == 0 else f"r{n}")
+    assert planned.outcomes() == planned.counters()

@@ -19,23 +19,28 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "chaos")]
 
-import outside  # noqa: E402
+import product as commands  # noqa: E402
 from arrived import Seen  # noqa: E402
+from back_ends import Embedded  # noqa: E402
+from laws import WORDS, conserved  # noqa: E402
 from real_kannel import Kannel, free_ports, listens, wait_until  # noqa: E402
 
 REACHED = ("accepted", "delivered")
 SETTLED_S = 4.0  # without a change no receipt is under way any more
 
 
-class Product(outside.Product):
+class Product(commands.Product):
     """The installed command in a home of its own, over a Kannel."""
 
-    def __init__(self, home: Path, kannel: Kannel, options: argparse.Namespace) -> None:
-        self.home, self.broker = home, None
+    def __init__(self, place: Path, kannel: Kannel, options: argparse.Namespace) -> None:
+        self.home, self.back_end = place / "home", Embedded(place)
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self._words: dict[str, list[str]] = {}
+        self._log = place / "processes.log"
         (self.port,) = free_ports(1)
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("BROADCASTER_")},
-            "BROADCASTER_HOME": str(home),
+            "BROADCASTER_HOME": str(self.home),
             "BROADCASTER_PORT": str(self.port),
             "BROADCASTER_PUBLIC_URL": f"http://127.0.0.1:{self.port}",
             "BROADCASTER_SMS_PROVIDER": "kannel",
@@ -49,25 +54,14 @@ class Product(outside.Product):
             "BROADCASTER_POLL_SECONDS": "0.1",
             "BROADCASTER_CHUNK_SIZE": "500",
             "BROADCASTER_RETRY_SECONDS": "0.2",
-            "BROADCASTER_TEMPLATES": str(home.with_name("sets")),
+            "BROADCASTER_TEMPLATES": str(place / "sets"),
         }
-        self.running: list[subprocess.Popen] = []
 
-    def start(self) -> None:
+    def begin(self) -> None:
         """The web server, and then what sends."""
-        for verb in ("serve", "work"):
-            log = self.home.with_name(f"{verb}.log").open("ab")
-            self.running.append(
-                subprocess.Popen([*outside.COMMAND, verb], env=self.environment, stdout=log, stderr=log)
-            )
-            if verb == "serve":
-                wait_until(lambda: listens(self.port), "the web server")
-
-    def stop(self) -> None:
-        for process in reversed(self.running):
-            process.terminate()
-        for process in self.running:
-            process.wait(timeout=30)
+        self.start("web", "serve")
+        wait_until(lambda: listens(self.port), "the web server")
+        self.start("work", "work")
 
 
 def hurt(kannel: Kannel, box: str) -> None:
@@ -105,15 +99,11 @@ class Round:
         return self.kannel.seen()[self.before :]
 
 
-def another(product: Product) -> int:
-    """The same campaign once more."""
-    made = product.ask(
-        "campaign", "create", "--as", "ann", "--name", "again", "--template-set", "chaos", "--mode", "live",
-        "--place", "220000000000", "--channel", "sms",
-    )  # fmt: skip
-    product.ask("campaign", "submit", str(made["campaign"]), "--as", "ann")
-    product.ask("campaign", "approve", str(made["campaign"]), "--as", "bob")
-    return int(made["campaign"])
+def approved(product: Product) -> int:
+    """The campaign, or the same once more."""
+    campaign = commands.drafted(product, ["sms"])
+    product.ask(*commands.approval(campaign))
+    return campaign
 
 
 def watched(this: Round) -> list[str]:
@@ -126,7 +116,7 @@ def watched(this: Round) -> list[str]:
         if not killed and len(this.seen()) >= wanted // 5:
             hurt(this.kannel, this.kill)
             killed = True
-        if found := outside.conserved(this.product, this.campaign, wanted):
+        if found := conserved(this.product, this.campaign, wanted):
             broken.append(found)
         sums = Counter(outcomes(this.product, this.campaign).values())
         if sums != last:
@@ -164,7 +154,7 @@ def judged(this: Round, told: dict, seen: Sequence[Seen]) -> dict:
         "L2": all(copies[n] for n, o in outcome.items() if o in REACHED) and not sums["waiting"] + sums["sending"],
         "L3": all(n == 1 for n in copies.values()) and sums["unknown"] <= bound,
         "L4": set(copies) <= set(outcome),
-        "L5": told["recount"]["equal"] and all(sums[word] == counts["outcomes"][word] for word in outside.WORDS),
+        "L5": told["recount"]["equal"] and all(sums[word] == counts["outcomes"][word] for word in WORDS),
         "L6": told["audit"]["ok"],
         "texts": all(s.text == f"【试】金{int(s.to[5:])}，请马上离开。" for s in seen),
         "none but in doubt": all(outcome.get(n) in (*REACHED, "unknown") for n in copies),
@@ -184,17 +174,16 @@ def run(options: argparse.Namespace, also: Callable[[Round, dict], object] | Non
     with tempfile.TemporaryDirectory(prefix="kannel-end-to-end-") as folder:
         place = Path(folder)
         kannel = Kannel()
-        product = Product(place / "home", kannel, options)
+        product = Product(place, kannel, options)
         try:
             kannel.start()
-            outside.write_recipients(place / "people.csv", options.messages)
-            outside.write_set(place / "sets", "notice")
+            commands.furnish(product, place, options.messages, 0, "notice")
             for at, kill in enumerate(options.kill):
                 before = len(kannel.seen())
                 begun = time.monotonic()
-                campaign = another(product) if at else outside.prepare(product, place / "people.csv")
+                campaign = approved(product)
                 if not at:
-                    product.start()
+                    product.begin()
                 this = Round(product, kannel, campaign, "" if kill == "none" else kill, before, options)
                 broken = watched(this)
                 told = told_by(this)

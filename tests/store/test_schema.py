@@ -75,7 +75,7 @@ def _hot(conn: Any) -> None:
         seen = windows.look(turn, (1, 100), 5, None)
         undone, _ = windows.claim(turn, wanted, 5, seen.lease)
         delivering.release(turn, "w", 0)
-        seen = windows.look(turn, (1, 100), 5, (Held(undone, "p"), [ROW]))
+        seen = windows.look(turn, (1, 100), 5, (Held(undone, "p"), [ROW], ["r1"]))
         lease, _ = windows.claim(turn, wanted, 5, seen.lease)
         recording.record_results(turn, Held(lease, "p"), [Result(5, Outcome.FAILED)], 5)
         recording.record_accepted(turn, Held(lease, "p"), [ROW], 5)

@@ -15,7 +15,7 @@ from broadcaster.web.who import cookie_name
 
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 # Doors whose secret stands in the path; they know nobody else. 404 and 403 are the same answer: nothing is told.
-BY_TOKEN = ("/feeds/", "/play/", "/sign-in/")
+BY_TOKEN = ("/feeds/", "/play/", "/sign-in/", "/callbacks/")
 
 
 def routes(app: Any) -> Iterator[tuple[str, str]]:
@@ -127,6 +127,8 @@ def test_looking_writes_nothing(
     assert unseen == {
         "/audio/{name}",
         "/c/{public_id}",
+        "/callbacks/sms/{provider}/inbound",
+        "/callbacks/sms/{provider}/{delivery}/{signature}",
         "/campaigns/{campaign_id}/boards/{wording_id}.png",
         "/preview/board.png",
     }

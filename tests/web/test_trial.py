@@ -14,7 +14,7 @@ from broadcaster import audit, devices, people
 from broadcaster.compose import campaigns
 from broadcaster.compose.campaigns import Campaign
 from broadcaster.compose.recipients import NewRecipient, add_recipients
-from broadcaster.deliver import operators, receipts
+from broadcaster.deliver import operators
 from broadcaster.deliver.runner import run_workers
 from broadcaster.installation import Installation
 from broadcaster.model import NotFound
@@ -171,7 +171,7 @@ def test_devices_with_something_to_play_come_first_and_count_down(
 def test_a_word_is_seen_at_once_though_nobody_has_folded_it(
     signed_in: SignIn, town: Any, sent: int, monkeypatch: pytest.MonkeyPatch, word: str, shown: str
 ) -> None:
-    monkeypatch.setattr(receipts, "fold", lambda inst: 0)
+    monkeypatch.setattr(operators, "fold", lambda *_, **__: 0)
     browser, here = signed_in("jin"), f"/operator/devices/{town.speaker_id}"
     assert 'class="main-act big"' in browser.see(here)
     browser.send(f"{here}/said", {"campaign": str(sent), "word": word, "reason": "停电"})
