@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -11,6 +12,7 @@ from broadcaster.cli.demo import _draft
 from broadcaster.cli.demo_home import furnish
 from broadcaster.compose import campaigns
 from broadcaster.deliver.fanout import fan_out
+from broadcaster.deliver.messages import Messages
 from broadcaster.deliver.runner import topics_of
 from broadcaster.deliver.sending import Sender, Sent, Window
 from broadcaster.deliver.worker import Worker
@@ -19,24 +21,42 @@ from broadcaster.people import find_user
 from broadcaster.store import delivering, windows
 from broadcaster.store.clock import now_ms
 from broadcaster.store.counters import counting
+from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
 from broadcaster.store.recording import Held, record_accepted
 from channels.base import ACCEPTED, Answer, Message
 
 ONE_BY_ONE = 1_000
 
 
-class TimedSender(Sender):
-    """Notes how long it opens addresses and fills wordings, and how long the channel takes."""
+class TimedMessages(Messages):
+    """Notes how long it opens addresses and fills wordings."""
 
-    filling = sending = 0.0
+    taken = 0.0
 
-    def _messages(self, window: Window) -> list[Message | Answer]:
+    def made(
+        self, campaign: CampaignNow, rows: Sequence[Claimed], callback: Callable[[str], str]
+    ) -> list[Message | Answer]:
         begun = time.perf_counter()
-        made = super()._messages(window)
-        self.filling += time.perf_counter() - begun
+        made = super().made(campaign, rows, callback)
+        self.taken += time.perf_counter() - begun
         return made
 
-    def send(self, chunk: delivering.ChunkRow, window: Window, stop: Event) -> Sent:
+
+class TimedSender(Sender):
+    """Notes how long the channel takes."""
+
+    sending = 0.0
+
+    def __init__(self, inst: Installation) -> None:
+        super().__init__(inst)
+        self._messages: TimedMessages = TimedMessages(inst)
+
+    @property
+    def filling(self) -> float:
+        """Seconds that the messages took."""
+        return self._messages.taken
+
+    def send(self, chunk: ChunkRow, window: Window, stop: Event) -> Sent:
         begun, before = time.perf_counter(), self.filling
         sent = super().send(chunk, window, stop)
         self.sending += time.perf_counter() - begun - (self.filling - before)
@@ -46,7 +66,7 @@ class TimedSender(Sender):
 class SilentSender(Sender):
     """Claims and outcomes alone: no address is opened, no text made, nothing sent."""
 
-    def send(self, chunk: delivering.ChunkRow, window: Window, stop: Event) -> Sent:  # noqa: ARG002
+    def send(self, chunk: ChunkRow, window: Window, stop: Event) -> Sent:  # noqa: ARG002
         return Sent(window, [ACCEPTED] * len(window.rows), "none")
 
 

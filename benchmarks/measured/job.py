@@ -22,9 +22,11 @@ class Collecting(Sender):
 
     def send(self, chunk: delivering.ChunkRow, window: Window, stop: Event) -> Sent:  # noqa: ARG002
         """Makes the messages and sends none."""
-        self.wordings = {**getattr(self, "wordings", {}), **self._wordings(window.campaign.id)}
+        self.wordings = {**getattr(self, "wordings", {}), **self._messages.wordings(window.campaign.id)}
         self.lines: list[dict[str, Any]] = getattr(self, "lines", [])
-        for row, message in zip(window.rows, self._messages(window), strict=True):
+        for row, message in zip(
+            window.rows, self._messages.made(window.campaign, window.rows, lambda _delivery: ""), strict=True
+        ):
             assert isinstance(message, Message)
             self.lines.append(
                 {

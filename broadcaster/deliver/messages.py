@@ -34,14 +34,14 @@ class Messages:
 
     def prepare(self, campaign_id: int) -> None:
         """Reads what a campaign's messages need. Raises Unavailable."""
-        self._wordings(campaign_id)
+        self.wordings(campaign_id)
 
     def made(
         self, campaign: CampaignNow, rows: Sequence[Claimed], callback: Callable[[str], str]
     ) -> list[Message | Answer]:
         """A message per row, or the answer of one that cannot be made: it must not hold up the others."""
         try:
-            wordings = self._wordings(campaign.id)
+            wordings = self.wordings(campaign.id)
         except Unavailable:  # the wordings could not be read: nobody is sent anything
             return [NOT_SENT] * len(rows)
         made = partial(self._message, campaign, wordings, callback)
@@ -72,7 +72,8 @@ class Messages:
             log.error("message_not_made", campaign_id=campaign.id, n=row.n, reason=reason)
             return Answer(AnswerWord.FAILED, reason=reason)
 
-    def _wordings(self, campaign_id: int) -> dict[int, list[str]]:
+    def wordings(self, campaign_id: int) -> dict[int, list[str]]:
+        """Pieces of each wording of a campaign, by its id; kept in memory. Raises Unavailable."""
         if campaign_id not in self._pieces:
             with self._inst.store.read() as conn:
                 rows = delivering.wordings_of(conn, campaign_id)
