@@ -10,6 +10,7 @@ from channels.base import ChannelError
 from channels.providers import Answerable, Reporting
 from channels.sms import Sms
 
+NOT_TOLD = frozenset({"spool", PULL_GATEWAY})  # call no address of ours
 BATCHES = frozenset({"mas"})  # report many messages at once; the others are given an address with each message
 
 
@@ -18,16 +19,16 @@ def addresses(inst: Installation) -> dict[str, Any]:
 
     `replies` and `receipts` are addresses to be entered at the provider, None where it takes none. They are as good as a password.
     """
-    missing = (
-        "" if inst.settings.public_url else "set BROADCASTER_PUBLIC_URL to the address under which providers reach us"
-    )
-    rows = [_of(inst, name) for name in providers_of(inst.settings, Mode.LIVE, "sms")]
+    names = providers_of(inst.settings, Mode.LIVE, "sms")
+    untold = not inst.settings.public_url and not {*names} <= NOT_TOLD
+    missing = "set BROADCASTER_PUBLIC_URL to the address under which providers reach us" if untold else ""
+    rows = [_of(inst, name) for name in names]
     return {"public_url": inst.settings.public_url, "missing": missing, "providers": rows}
 
 
 def _of(inst: Installation, name: str) -> dict[str, Any]:
     told: dict[str, Any] = {"provider": name, "replies": None, "receipts": None, "missing": ""}
-    if name in ("spool", PULL_GATEWAY):
+    if name in NOT_TOLD:
         why = "writes to a file: nobody reports" if name == "spool" else "reports to the door that it claims at"
         return {**told, "missing": why}
     try:

@@ -105,9 +105,20 @@ def receipt(inst: Installation, test: LinkTest, wait_s: float, stop: Event | Non
             found = stored.heard(conn, test.name, key, test.sent_at)
         final = [each for each in found if each.word in FINAL]
         if final or time.monotonic() >= ends or (stop and stop.is_set()):
-            return _told(inst, test, (final or found)[-1]) if found else None
+            if not found:
+                return None
+            newest = (final or found)[-1]
+            return {**_told(inst, newest), "seconds": round((newest.received_at - test.sent_at) / 1000, 1)}
         time.sleep(min(POLL_S, max(0.0, ends - time.monotonic())))
     return None
+
+
+def later(inst: Installation, user: User, name: str) -> list[dict[str, Any]]:
+    """What came within an hour about a test of this name: {"word", "said", "reason", "at", "received"}. Raises Refused."""
+    check(user, "gateway.test")
+    with inst.store.read() as conn:
+        found = stored.heard(conn, name, ("", ""), now_ms(conn) - HOUR_MS)
+    return [_told(inst, each) for each in found]
 
 
 def as_json(inst: Installation, test: LinkTest, heard: dict[str, Any] | None) -> dict[str, Any]:
@@ -149,7 +160,7 @@ def _allowed(conn: Connection, inst: Installation, user: User, address: str, tol
     return now
 
 
-def _told(inst: Installation, test: LinkTest, heard: Heard) -> dict[str, Any]:
+def _told(inst: Installation, heard: Heard) -> dict[str, Any]:
     zone = inst.settings.timezone
     return {
         "word": heard.word,
@@ -157,5 +168,4 @@ def _told(inst: Installation, test: LinkTest, heard: Heard) -> dict[str, Any]:
         "reason": heard.reason,
         "at": rfc3339(heard.at, zone),
         "received": rfc3339(heard.received_at, zone),
-        "seconds": round((heard.received_at - test.sent_at) / 1000, 1),
     }
