@@ -1,6 +1,7 @@
 """The link test: one real message, in no count, its receipt shown and kept apart."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -31,7 +32,7 @@ class Carrier:
         self.answer = answer
         self.sent: list[Message] = []
 
-    def send(self, messages: list[Message]) -> list[Answer]:
+    def send(self, messages: Sequence[Message]) -> list[Answer]:
         self.sent += messages
         return [self.answer for _ in messages]
 
