@@ -72,16 +72,25 @@ def suppressed(inst: Installation, limit: int = 1000, after: str = "") -> list[d
     """
     with inst.store.read() as conn:
         rows = stored.page(conn, _after(after), limit)
-    return [
-        {
-            "address": _masked(inst, row["address_sealed"]),
-            "class": row["class"],
-            "since": rfc3339(row["since_at"], inst.settings.timezone),
-            "source": mask(row["source"]),
-            "after": f"{row['address_key'].hex()}-{row['class']}",
-        }
-        for row in rows
-    ]
+    return [{**_shown(inst, row), "after": f"{row['address_key'].hex()}-{row['class']}"} for row in rows]
+
+
+def newest(inst: Installation, class_: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+    """{"address", "class", "since", "source"} of the newest, of one class or of all. Raises BadInput for an unknown class."""
+    if class_ is not None:
+        _known(class_)
+    with inst.store.read() as conn:
+        rows = stored.newest(conn, CLASSES if class_ is None else (class_,), limit)
+    return [_shown(inst, row) for row in rows]
+
+
+def _shown(inst: Installation, row: Any) -> dict[str, Any]:
+    return {
+        "address": _masked(inst, row["address_sealed"]),
+        "class": row["class"],
+        "since": rfc3339(row["since_at"], inst.settings.timezone),
+        "source": mask(row["source"]),
+    }
 
 
 def _masked(inst: Installation, sealed: bytes | None) -> str:
@@ -99,9 +108,13 @@ def _after(text: str) -> tuple[bytes, str]:
         raise BadInput("after", "`after` is a value that an earlier page gave") from error
 
 
-def _key(inst: Installation, address: str, class_: str) -> bytes:
+def _known(class_: str) -> None:
     if class_ not in CLASSES:
         raise BadInput("suppression-class", f"{class_!r}: the classes are {', '.join(CLASSES)}")
+
+
+def _key(inst: Installation, address: str, class_: str) -> bytes:
+    _known(class_)
     scheme, colon, value = address.partition(":")
     if not (scheme and colon and value):
         raise BadInput("address-scheme", "an address starts with its scheme, as tel:+8613... does")

@@ -14,7 +14,7 @@ import typer
 from broadcaster.cli.failures import known
 from broadcaster.cli.session import Home, Json, settings_for
 from broadcaster.cli.show import emit, table
-from broadcaster.model import BadInput
+from broadcaster.model import BadInput, Unavailable
 
 if TYPE_CHECKING:
     from broadcaster.settings import Settings
@@ -124,6 +124,41 @@ def _spool(settings: "Settings") -> str:
     return str(settings.spool_file)
 
 
+def _sms(settings: "Settings") -> str:
+    """The providers of the settings are built, and a live one is asked how it stands; nothing is sent."""
+    from broadcaster.deliver.outlets import PULL_GATEWAY, providers_of
+    from broadcaster.model import Mode
+
+    names = providers_of(settings, Mode.LIVE, "sms")
+    return "; ".join(f"{name}: {_provider(settings, name)}" for name in names if name != PULL_GATEWAY) or (
+        "a gateway fetches them from /api/v1/gateway"
+    )
+
+
+def _provider(settings: "Settings", name: str) -> str:
+    from broadcaster.deliver.outlets import outlet_of
+    from broadcaster.model import Mode
+    from channels.providers import Telling
+    from channels.sms import Sms
+
+    channel = outlet_of(settings, Mode.LIVE, "sms", name)
+    try:
+        provider = channel.provider if isinstance(channel, Sms) else None
+        if name == "spool":
+            return "SMS are written to a file, nobody gets one"
+        if not isinstance(provider, Telling):
+            return "its settings fit; it cannot be asked how it stands"
+        health = provider.health()
+        if not health.ok:
+            raise Unavailable("sms-provider", f"{name}: {health.detail}")
+        told = [health.detail] if health.detail else []
+        told += [f"balance {health.balance:.2f} {health.currency}".strip()] if health.balance is not None else []
+        told += [f"{health.queued} queued"] if health.queued is not None else []
+        return ", ".join(told) or "fine"
+    finally:
+        channel.close()
+
+
 def _speech(settings: "Settings") -> str:
     from audio.clip import make_clip
     from audio.spoken import spoken
@@ -186,6 +221,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("schema", _schema, "broadcaster init"),
     ("bus", _bus, "look at BROADCASTER_BUS_URL and at what detail names; missing topics: broadcaster init"),
     ("spool", _spool, "let this user write to the home folder, or set BROADCASTER_HOME to another"),
+    ("sms", _sms, "look at the setting that detail names, and at the provider; then: broadcaster gateway status"),
     ("speech", _speech, "pip install espeakng-loader, or set BROADCASTER_SPEECH_ENGINES to an engine that is there"),
     (
         "fonts",

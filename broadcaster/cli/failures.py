@@ -16,7 +16,9 @@ from channels.base import ChannelError
 FINE, FAILURE, USAGE, FAILED_DELIVERIES, REFUSED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 SHOWN_PROBLEMS = 20
 # Refusals of a word that stands on the command line itself; what a file or the database holds is a failure.
-WRONG_WORDS = frozenset({"cut", "role-unknown", "channel", "unreached-of"})
+WRONG_WORDS = frozenset(
+    {"cut", "role-unknown", "channel", "unreached-of", "link-test-provider", "suppression-class", "reply-kind"}
+)
 
 
 def known(error: Exception) -> BroadcasterError | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import phonenumbers
 
-from broadcaster.model import PremisesCategory
+from broadcaster.model import BadInput, PremisesCategory
 from broadcaster.store.clock import from_rfc3339
 
 
@@ -33,6 +33,14 @@ def phone(written: str) -> str:
     """The number of a mobile as E.164: "+8613844112119". Raises CellProblem phone-*."""
     found = _MOBILE.fullmatch(written) or _MOBILE.fullmatch(_plain(written))
     return f"+86{found[1]}{found[2]}{found[3]}" if found else _other_phone(written)
+
+
+def typed_phone(written: str) -> str:
+    """The same for one number that a person typed by itself. Raises BadInput phone-*."""
+    try:
+        return phone(written)
+    except CellProblem as problem:
+        raise BadInput(problem.code, problem.message) from problem
 
 
 def _plain(written: str) -> str:

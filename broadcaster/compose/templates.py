@@ -5,6 +5,7 @@ A set is one folder: set.toml and a file per channel and language, `<channel>[.<
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -60,6 +61,12 @@ def template_sets(extra: Path | None = None) -> list[TemplateSet]:
     Raises BadInput (`bad-template-set`) on the first set that cannot be used.
     """
     return [load_set(folder) for _, folder in sorted(_folders(extra).items())]
+
+
+def usual_signature(extra: Path | None = None, language: str = "zh-CN") -> str:
+    """The signature that most sets put before their SMS in a language; "" where none has one. Raises BadInput."""
+    found = Counter(made.signature[language] for made in template_sets(extra) if language in made.signature)
+    return found.most_common(1)[0][0] if found else ""
 
 
 def load_set(path_or_id: str | Path, extra: Path | None = None) -> TemplateSet:

@@ -71,6 +71,8 @@ def _fold(conn: Connection, after: int) -> tuple[int, int | None]:
     by_campaign: dict[int, list[int]] = defaultdict(list)
     for campaign_id, n in sorted(batch.about):
         by_campaign[campaign_id].append(n)
+    for test in [each for n in by_campaign.pop(NO_CAMPAIGN, ()) for each in batch.about[NO_CAMPAIGN, n]]:
+        batch.ends(test, Fate.TEST)
     for campaign_id, numbers in by_campaign.items():
         _campaign(conn, batch, campaign_id, numbers)
     _settle(conn, batch, rows)

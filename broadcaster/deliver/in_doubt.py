@@ -56,6 +56,13 @@ def listed(inst: Installation, user: User) -> list[dict[str, Any]]:
     ]
 
 
+def undecided(inst: Installation, user: User, campaign_id: int) -> int:
+    """How many of a campaign may arrive twice where they are sent again. Raises Refused."""
+    check(user, "doubt.see")
+    with inst.store.report() as conn:
+        return stored.undecided(conn, campaign_id)
+
+
 def send_again(inst: Installation, user: User, campaign_id: int) -> int:
     """Sends a campaign's deliveries in doubt once more: some people will hear it twice. Returns how many.
 

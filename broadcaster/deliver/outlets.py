@@ -29,7 +29,11 @@ def outlet(inst: Installation, mode: str, kind: str, provider: str = "") -> Chan
     """The channel object that sends for a mode; `provider` empty = the preferred one. Raises ChannelError where its settings do
     not fit.
     """
-    settings = inst.settings
+    return outlet_of(inst.settings, mode, kind, provider)
+
+
+def outlet_of(settings: Settings, mode: str, kind: str, provider: str = "") -> Channel:
+    """The same from the settings alone."""
     spool = settings.spool_file if mode == Mode.LIVE else settings.spool_file.with_name("exercise.jsonl")
     spool.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = provider or providers_of(settings, mode, kind)[0]

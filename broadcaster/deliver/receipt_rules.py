@@ -20,6 +20,7 @@ class Fate(StrEnum):
     UNMATCHED = "unmatched"  # about no delivery of ours
     CONTRADICTS = "contradicts"  # another final receipt says otherwise
     UNKNOWN_WORD = "unknown-word"
+    TEST = "test"  # about a message of a link test, which is no delivery
 
 
 @dataclass(frozen=True, slots=True)

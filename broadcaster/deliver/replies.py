@@ -92,6 +92,12 @@ def listed(inst: Installation, user: User, kind: str | None = None, limit: int =
     return [_shown(inst, row) for row in rows]
 
 
+def masked(inst: Installation, user: User, reply_id: int) -> dict[str, Any]:
+    """One reply as in the list, its number masked. Raises NotFound, Refused."""
+    check(user, "replies.see")
+    return _shown(inst, _row(inst, user, reply_id))
+
+
 def one(inst: Installation, user: User, reply_id: int) -> dict[str, Any]:
     """One reply with the whole number, so that somebody can call back; the look is audited. Raises NotFound, Refused."""
     check(user, "replies.answer")

@@ -254,8 +254,11 @@ counter = Table(
     Column("shard", Integer, nullable=False),
     Column("n", BigInteger, nullable=False),
     PrimaryKeyConstraint("campaign_id", "cut_id", "word", "shard"),
+    # Which campaigns have anything in doubt, asked over all that ever were. `n` is not in it: counting does not write it.
+    Index("counter_unknown", "campaign_id", sqlite_where=text("word = 'unknown'"),
+          postgresql_where=text("word = 'unknown'")),
     sqlite_with_rowid=False,
-)
+)  # fmt: skip
 
 device = Table(
     "device",
@@ -335,7 +338,10 @@ audit = Table(
     Column("detail", Text, nullable=False),  # JSON
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
-)
+    # How often somebody has sent test messages lately.
+    Index("audit_tests", "actor", "at", sqlite_where=text("action = 'gateway.test'"),
+          postgresql_where=text("action = 'gateway.test'")),
+)  # fmt: skip
 
 idempotency = Table(
     "idempotency",

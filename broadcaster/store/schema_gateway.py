@@ -30,7 +30,7 @@ receipt_inbox = Table(
     Column("reason", Text),
     Column("ref", Text),  # provider's id of the message
     Column("folded_at", BigInteger),
-    Column("fate", Text),  # moved | kept | unmatched | contradicts | unknown-word
+    Column("fate", Text),  # moved | kept | unmatched | contradicts | unknown-word | test
     UniqueConstraint("provider", "dedupe_key", name="receipt_once"),
     Index(
         "receipt_open",
@@ -39,6 +39,13 @@ receipt_inbox = Table(
         postgresql_where=text("folded_at IS NULL"),
     ),
     Index("receipt_received", "received_at"),
+    # What providers told of messages that did not arrive, for the operator's view: most receipts are not in it.
+    Index(
+        "receipt_bad",
+        "received_at",
+        sqlite_where=text("word IN ('failed', 'expired')"),
+        postgresql_where=text("word IN ('failed', 'expired')"),
+    ),
     # The rare ones that may count later; with these two, nothing ever looks through all that was folded.
     Index(
         "receipt_kept",

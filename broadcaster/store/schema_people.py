@@ -160,6 +160,6 @@ suppression = Table(
     Column("since_at", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     PrimaryKeyConstraint("address_key", "class"),
-    Index("suppression_class", "class"),
+    Index("suppression_class", "class", "since_at"),  # how many of a class, and the newest
     sqlite_with_rowid=False,
 )

@@ -7,6 +7,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from broadcaster.store.schema import recipient, suppression
 
+# The channels are named because the index of numbers begins with them: without it each row would cost a look at all recipients.
+_CHANNELS = ("sms", "social", "loudspeaker", "billboard")
+_SEALED = (
+    select(recipient.c.address_sealed)
+    .where(recipient.c.channel.in_(_CHANNELS), recipient.c.address_key == suppression.c.address_key)
+    .limit(1)
+    .scalar_subquery()
+    .label("address_sealed")
+)
+
 
 def add(conn: Connection, address_key: bytes, class_: str, source: str, now: int) -> bool:
     """Keeps one; the first date and source stay. False where it was there already."""
@@ -28,10 +38,19 @@ def classes_of(conn: Connection, address_key: bytes) -> list[str]:
     return [str(word) for word in conn.execute(wanted).scalars()]
 
 
+def newest(conn: Connection, classes: Sequence[str], limit: int) -> Sequence[RowMapping]:
+    """The newest of these classes; columns as in `page`. Each class is read by its index, so many rows of it at most."""
+    found: list[RowMapping] = []
+    table = suppression.c
+    for class_ in classes:
+        wanted = select(suppression, _SEALED).where(table["class"] == class_)
+        found += conn.execute(wanted.order_by(table.since_at.desc()).limit(limit)).mappings().all()
+    return sorted(found, key=lambda row: -int(row["since_at"]))[:limit]
+
+
 def page(conn: Connection, after: tuple[bytes, str], limit: int) -> Sequence[RowMapping]:
     """Suppressions past (address key, class), with the recipient's sealed address where the address is one of a recipient."""
     table = suppression.c
     past = (table.address_key > after[0]) | ((table.address_key == after[0]) & (table["class"] > after[1]))
-    sealed = select(recipient.c.address_sealed).where(recipient.c.address_key == table.address_key).limit(1)
-    wanted = select(suppression, sealed.scalar_subquery().label("address_sealed")).where(past)
+    wanted = select(suppression, _SEALED).where(past)
     return conn.execute(wanted.order_by(table.address_key, table["class"]).limit(limit)).mappings().all()

@@ -13,10 +13,13 @@ from jinja2 import nodes
 
 import broadcaster
 from broadcaster.compose.template_values import PREMISES_CATEGORIES
+from broadcaster.deliver.reply_words import Kind
 from broadcaster.model import CampaignState, Category, Level, Mode, Outcome, Proof, Role
+from broadcaster.suppression import CLASSES
 from broadcaster.web.languages import LANGUAGES, Words, by_language, catalogue, chosen
 from broadcaster.web.rendering import PAGES, environment
 from channels import CHANNELS
+from channels.base import AnswerWord
 
 WEB = Path(broadcaster.__file__).parent / "web"
 # What a page joins to a word of ours: every value that can come must have its words.
@@ -43,6 +46,15 @@ FAMILIES: dict[str, list[str]] = {
     "play.done_": ["loudspeaker", "billboard"],
     "play.failed_": ["loudspeaker", "billboard"],
     "play.again_": ["loudspeaker", "billboard"],
+    "provider.": ["spool", "http", "kannel", "twilio", "mas", "pull"],
+    "provider_role.": ["first", "second", "unused"],
+    "provider_state.": ["ok", "stopped", "busy", "ill", "waiting"],
+    "trouble.": ["stopped", "ill", "balance-low", "silent", "busy"],
+    "trouble_do.": ["stopped", "ill", "balance-low", "silent", "busy"],
+    "failure.": [*(word for word in AnswerWord if word is not AnswerWord.ACCEPTED), "in-doubt", "expired"],
+    "failure_source.": ["answer", "receipt"],
+    "opt_out.": list(CLASSES),
+    "reply_kind.": list(Kind),
     "status.": ["400", "401", "403", "404", "405", "409", "413", "415", "422", "500", "503"],
 }
 GUARDED = {"error.", "event."}  # pages ask whether there are words first; codes of errors are tested below
@@ -190,7 +202,10 @@ def test_every_page_can_be_made_in_every_language(
     for browser, paths in (
         (admin, ("/", "/users", "/audit", "/recipients", f"/campaigns/{draft}", f"/campaigns/{draft}/counts")),
         (author, ("/", "/campaigns/new", "/campaigns/new?set=forest-fire-ban", f"/campaigns/{draft}/edit")),
-        (operator, ("/operator", f"/operator/devices/{town.speaker_id}")),
+        (
+            operator,
+            ("/operator", f"/operator/devices/{town.speaker_id}", "/gateway", "/gateway/replies", "/gateway/in-doubt"),
+        ),
     ):
         for path in paths:
             page = browser.see(path, **{"accept-language": language})

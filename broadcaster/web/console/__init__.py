@@ -8,6 +8,7 @@ from broadcaster.web.console import (
     campaign,
     compose,
     device_page,
+    gateway,
     home,
     operator,
     recipients,
@@ -16,7 +17,7 @@ from broadcaster.web.console import (
 from broadcaster.web.who import console_guard
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(console_guard)])
-for part in (home, compose, campaign, boards, operator, recipients, administration):
+for part in (home, compose, campaign, boards, operator, gateway, recipients, administration):
     router.include_router(part.router)
 router.include_router(sign_in.signed_in)
 
