@@ -171,3 +171,10 @@ def test_the_call_list_is_csv_on_stdout(furnished: Furnished) -> None:
 
 def test_the_home_folder_is_closed_to_others(ready: Call, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+
+
+def test_a_programs_token_is_shown_once_and_revoked(ready: Call) -> None:
+    ready("user", "add", "box", "--name", "Box", "--role", "gateway", "--json")
+    assert len(ready("user", "token", "box", "--name", "modem", "--json").json["token"]) == 43
+    assert ready("user", "revoke", "box", "--name", "modem", "--json").json["revoked"] == 1
+    assert ready("user", "revoke", "box", "--name", "modem", "--json").json["revoked"] == 0
