@@ -320,7 +320,9 @@ def test_quiet_hours_do_not_hold_a_notice(plan: Any, monkeypatch: pytest.MonkeyP
     assert planned.outcomes() == {"accepted": 5}
 
 
-def test_the_reference_of_each_message_is_kept_with_its_own_delivery(plan: Any, scripted: Any, inst: Installation) -> None:
+def test_the_reference_of_each_message_is_kept_with_its_own_delivery(
+    plan: Any, scripted: Any, inst: Installation
+) -> None:
     planned = plan(250)
     with inst.store.write() as conn:  # gaps in a window
         conn.execute(text("UPDATE recipient SET active = false WHERE id % 7 = 0"))
