@@ -131,7 +131,7 @@ def test_of_a_cancelled_campaign_nothing_is_sent_again_and_the_page_says_why(
     approver.see("/gateway/in-doubt?lang=en")
     answer = approver.send(f"/gateway/in-doubt/{lost}/send-again")
     assert answer.status_code == 403
-    assert "This campaign was stopped or is over" in answer.text
+    assert "This campaign was cancelled or its time is over" in answer.text
 
 
 def test_the_operator_sees_doubt_and_decides_nothing(signed_in: SignIn, lost: int, town: Any) -> None:
