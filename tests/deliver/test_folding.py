@@ -215,7 +215,7 @@ def test_receipts_that_name_number_and_reference_find_their_delivery(sent: Any, 
 @pytest.fixture
 def reporting(inst: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """An installation whose provider reports, and whose deadline is over as soon as a message is accepted."""
-    monkeypatch.setattr(silence, "reporting", lambda: ("scripted", "http"))
+    monkeypatch.setattr(silence, "reporting", lambda: ("spool", "http"))
     given = {"public_url": "https://a.example", "sms_provider": "http", "sms_receipt_hours": 1e-9}
     return Installation(inst.settings.model_copy(update=given), inst.store, inst.keys)
 
