@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 def add(  # noqa: PLR0913, PLR0917  a user is made of these
     login: Login,
     name: Annotated[str, typer.Option("--name", help="As others see them.")],
-    role: Annotated[list[str], typer.Option("--role", help="author, approver, operator, manager, administrator or gateway.")],
+    role: Annotated[
+        list[str], typer.Option("--role", help="author, approver, operator, manager, administrator or gateway.")
+    ],
     unit: Annotated[str | None, typer.Option("--unit", metavar="CODE", help="The unit whose places they see.")] = None,
     as_json: Json = False,
     home: Home = None,
