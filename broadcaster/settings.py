@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     mas_secret: SecretStr = Field(SecretStr(""), description="Our secret key at the MAS platform")
     mas_signature: str = Field("", description="Code of our signature at the MAS platform (sign)")
     mas_serial: str = Field("", description="Extension of our number at the MAS platform (addSerial); may be empty")
+    mas_adds_signature: bool = Field(
+        True, description="The MAS platform puts 【signature】 in front itself, so that ours is left out"
+    )
     gateway_lease_seconds: float = Field(
         120, ge=5, le=3600, description="A gateway that pulls must report a claim within this time; then it is in doubt"
     )

@@ -36,9 +36,10 @@ class Answerable(Protocol):
     """A provider that hands over what phones answer."""
 
     inbound_signed: ClassVar[bool]  # False: the address that it is given for replies carries a key of ours instead
+    receipt_status: ClassVar[int]  # as of Reporting: a reply is answered like a receipt
 
-    def read_reply(self, callback: Callback) -> PhoneReply | None:
-        """The reply; None where the callback holds none. Raises Forged, ValueError."""
+    def read_replies(self, callback: Callback) -> list[PhoneReply]:
+        """The replies of a callback, in their order; none is possible. Raises Forged, ValueError."""
         ...
 
 

@@ -72,5 +72,6 @@ def _told(settings: Settings, kind: str, provider: str) -> tuple[str, Mapping[st
                 "secret": settings.mas_secret.get_secret_value(),
                 "signature": settings.mas_signature,
                 "serial": settings.mas_serial,
+                "adds_signature": "yes" if settings.mas_adds_signature else "no",
             }
     return "", many

@@ -114,18 +114,18 @@ async def inbound(request: Request) -> Response:
         return Response(status_code=204)
     callback = await callback_of(request, doors.inst.settings.base_url)
     try:
-        reply = answerable.read_reply(callback)
+        found = answerable.read_replies(callback)
     except Forged as error:
         log.warning("reply_forged", provider=provider, error=str(error))
         doors.inbox.forged(provider)
         raise HTTPException(403) from error
     except ValueError as error:  # kept by nobody: a provider that repeats it would change nothing
         log.warning("reply_unreadable", provider=provider, error=str(error))
-        reply = None
-    if reply is not None:
+        found = []
+    for reply in found:  # a push that breaks off in the middle is repeated whole; what was kept is kept once
         await run_in_threadpool(replies.take, doors.inst, provider, reply)
     # Kannel sends a body back to the phone as an answer of ours; an empty one is none.
-    return Response(status_code=200 if provider == "kannel" else 204)
+    return Response(status_code=answerable.receipt_status)
 
 
 def _rows(doors: Doors, reporting: Reporting, callback: Callback, about: tuple[str, str]) -> Sequence[Receipt]:

@@ -78,14 +78,14 @@ class Kannel:
             word = ReceiptWord.EXPIRED if reason.startswith("expired") else word
         return [Receipt(word, kind, query.get("ref", ""), reason, _line(answer), _ms(query.get("at", "")))]
 
-    def read_reply(self, callback: Callback) -> PhoneReply | None:
-        """What a phone wrote; None for data that is no text. Raises ValueError: no sender, or a charset that nobody knows."""
+    def read_replies(self, callback: Callback) -> list[PhoneReply]:
+        """What a phone wrote; nothing for data that is no text. Raises ValueError: no sender, or a charset that nobody knows."""
         # From the address: letters of UTF-16 are no UTF-8, and a query read as such has lost them.
         query = dict(parse_qsl(urlsplit(callback.url).query, keep_blank_values=True, encoding="latin-1"))
         if not query.get("from"):
             raise ValueError("a reply without its sender")
         if query.get("coding") == "1":
-            return None
+            return []
         charset = query.get("charset") or ("utf-16-be" if query.get("coding") == "2" else "utf-8")
         try:
             text = query.get("text", "").encode("latin-1").decode(charset, "replace")
@@ -93,7 +93,7 @@ class Kannel:
             raise ValueError("a reply in an unknown charset") from None
         sender, at = _address(query["from"]), query.get("at", "")
         ref = query.get("id") or hashlib.sha256(f"{sender}\0{at}\0{text}".encode()).hexdigest()[:32]
-        return PhoneReply(sender, text, ref, _ms(at))
+        return [PhoneReply(sender, text, ref, _ms(at))]
 
     def health(self) -> Health:
         """What bearerbox says of its queue and its SMS centres. Without an address of its status nothing is asked."""

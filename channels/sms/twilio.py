@@ -137,16 +137,16 @@ class Twilio:
             raise Forged("signed, but the fields are not those of a status callback")
         return [receipt(status, sid, number(code))]
 
-    def read_reply(self, callback: Callback) -> PhoneReply | None:
-        """What a phone wrote; None where no text came. Raises Forged."""
+    def read_replies(self, callback: Callback) -> list[PhoneReply]:
+        """What a phone wrote; nothing where no text came. Raises Forged."""
         fields = self._signed(callback)
         sid, sender = fields.get("MessageSid", ""), fields.get("From", "")
         if not SID.fullmatch(sid) or not sender:
             raise Forged("signed, but the fields are not those of a message")
         if "Body" not in fields:
-            return None
+            return []
         address = f"tel:{sender}" if TELEPHONE.fullmatch(f"tel:{sender}") else sender
-        return PhoneReply(sender=address, text=fields["Body"], ref=sid)
+        return [PhoneReply(sender=address, text=fields["Body"], ref=sid)]
 
     def _signed(self, callback: Callback) -> Mapping[str, str]:
         """The fields of a callback that is Twilio's. The settings, not the request, say how it must be signed."""

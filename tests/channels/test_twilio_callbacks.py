@@ -150,7 +150,7 @@ def test_a_failure_says_why(received: Twilio, said: str, code: str, word: str, r
 @pytest.mark.parametrize("body", [True, False])
 def test_the_fields_may_come_read_or_raw(received: Twilio, body: bool) -> None:
     assert received.read_receipts(signed(status(), body=body))[0].word == "delivered"
-    assert received.read_reply(signed(inbound(), body=body)) is not None
+    assert len(received.read_replies(signed(inbound(), body=body))) == 1
 
 
 def test_the_same_callback_a_hundred_times_is_the_same_receipt(received: Twilio) -> None:
@@ -162,7 +162,7 @@ def forged(callback: Callback, made: Twilio) -> bool:
     with pytest.raises(Forged) as receipts:
         made.read_receipts(callback)
     with pytest.raises(Forged):
-        made.read_reply(callback)
+        made.read_replies(callback)
     assert TOKEN not in str(receipts.value)
     assert ACCOUNT not in str(receipts.value)
     return True
@@ -276,7 +276,7 @@ def test_the_settings_say_how_a_callback_must_be_signed(received: Twilio) -> Non
     sha256 = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
     shared = twilio(signing_key=KEY)
     assert shared.read_receipts(signed(status(), secret=KEY, settings=sha256))[0].word == "delivered"
-    assert shared.read_reply(signed(inbound(), secret=KEY, settings=sha256)) is not None
+    assert len(shared.read_replies(signed(inbound(), secret=KEY, settings=sha256))) == 1
     # The request may not choose the weaker way, nor the other secret.
     assert forged(signed(status(), secret=KEY), shared)
     assert forged(signed(status(), secret=TOKEN), shared)
@@ -316,23 +316,21 @@ def test_signed_fields_of_another_shape_are_not_read(received: Twilio, fields: d
     ],
 )
 def test_a_reply_is_read(received: Twilio, sender: str, address: str) -> None:
-    reply = received.read_reply(signed(inbound(From=sender)))
-    assert reply is not None
+    (reply,) = received.read_replies(signed(inbound(From=sender)))
     assert (reply.sender, reply.text, reply.ref, reply.at) == (address, "退订", SM, None)
 
 
 @pytest.mark.parametrize("text", ["", " ", "着火了\n在村东头", "🔥" * 100, "a&b=c+d%"])
 def test_the_words_of_a_reply_are_kept_as_they_are(received: Twilio, text: str) -> None:
-    reply = received.read_reply(signed(inbound(Body=text)))
-    assert reply is not None
+    (reply,) = received.read_replies(signed(inbound(Body=text)))
     assert reply.text == text
 
 
 def test_a_callback_without_words_is_no_reply(received: Twilio) -> None:
-    assert received.read_reply(signed(status("delivered"))) is None
+    assert received.read_replies(signed(status("delivered"))) == []
 
 
 @pytest.mark.parametrize("fields", [{"MessageSid": ""}, {"MessageSid": "x" * 34}, {"From": ""}])
 def test_a_reply_of_another_shape_is_not_read(received: Twilio, fields: dict[str, str]) -> None:
     with pytest.raises(Forged):
-        received.read_reply(signed(inbound(**fields)))
+        received.read_replies(signed(inbound(**fields)))
