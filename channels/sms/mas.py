@@ -155,10 +155,11 @@ def _pushed(body: bytes) -> list[Mapping[str, object]]:
         found = _json(body)
     except ValueError:
         found = _json(base64.b64decode(body, validate=True))  # its error is a ValueError too
-    items = found if isinstance(found, list) else [found]
-    if not all(isinstance(one, dict) for one in items):
+    items: list[object] = found if isinstance(found, list) else [found]
+    objects: list[Mapping[str, object]] = [one for one in items if isinstance(one, dict)]
+    if len(objects) < len(items):
         raise ValueError("a push is a JSON object, or a list of them")
-    return items
+    return objects
 
 
 def _json(body: bytes) -> object:
