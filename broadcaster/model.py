@@ -200,6 +200,7 @@ class Wording:
     clip: str = ""  # digest of the clip, where there is one
     digest: str = ""
     clip_facts: Mapping[str, object] = field(default_factory=dict)
+    approved: tuple[Mapping[str, object], ...] = ()  # sms: templates of cloud providers that say the same
 
     def fill(self, values: Mapping[str, str]) -> str:
         """Slots joined; nothing else may happen to a wording at send time. Raises KeyError where a value is missing."""

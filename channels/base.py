@@ -36,6 +36,14 @@ ACCEPTED = Answer(AnswerWord.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
+class Approved:
+    """A template that a provider has approved. Filled with these values it says the text of its message, letter by letter."""
+
+    id: str
+    variables: tuple[tuple[str, str], ...]  # the provider's placeholder and its value, in the order of its template
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message to one address, ready to leave: nothing in it is open any more."""
 
@@ -47,6 +55,7 @@ class Message:
     mode: str  # live | exercise
     category: str  # emergency | notice | promotion
     callback: str = ""  # address that takes this message's receipts; empty: the provider gives none, or cannot reach us
+    approved: Approved | None = None  # only for a provider that sends nothing else than templates
 
 
 @dataclass(frozen=True, slots=True)

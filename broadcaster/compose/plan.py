@@ -5,6 +5,7 @@ writes them.
 """
 
 import base64
+import json
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,11 +13,12 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, repeat
 from json.encoder import encode_basestring
 from operator import itemgetter
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection
 
 from broadcaster.compose.seal import Line, deliveries_digest, digest
+from broadcaster.compose.template_approved import unfit
 from broadcaster.compose.wording import Key, Writer, Written
 from broadcaster.model import BadInput, Refused
 from broadcaster.settings import Settings
@@ -133,7 +135,8 @@ def keys(groups: Iterable[Group]) -> list[Key]:
 def fill(settings: Settings, groups: Sequence[Group], wordings: Mapping[Key, Written]) -> Plan:
     """Slot values frozen, parts and cost of each recipient exact, everything hashed.
 
-    Raises BadInput "slot-missing" (never a message with a hole) and "sms-too-long", each with how many recipients.
+    Raises BadInput "slot-missing" (never a message with a hole), "sms-too-long" and "approved-value" (a cloud provider would not
+    take it), each with how many recipients.
     """
     missing: dict[str, int] = {}
     parts = too_long = 0
@@ -148,6 +151,10 @@ def fill(settings: Settings, groups: Sequence[Group], wordings: Mapping[Key, Wri
     if too_long:
         most = settings.sms_max_parts
         raise BadInput("sms-too-long", f"for {too_long} recipients the SMS takes more than {most} parts: shorten it")
+    if refused := sum(_refused(wordings[group.key], group.ready) for group in groups):
+        raise BadInput(
+            "approved-value", f"for {refused} recipients a variable is too long for the provider's template, or a link"
+        )
     planned = sum(len(group.ready.recipients) for group in groups)
     sealed = deliveries_digest(_lines(groups, wordings))
     return Plan(groups, wordings, planned, parts, parts * settings.sms_price, sealed)
@@ -172,6 +179,18 @@ def _ready(written: Written, people: Sequence[Person], missing: dict[str, int]) 
         return Ready(recipients, premises, [None] * size, [1] * size, keys_)
     filled = [f"[{row}]" for row in map(",".join, zip(*(map(encode_basestring, c) for c in values), strict=True))]
     return Ready(recipients, premises, filled, list(map(meter.parts, zip(*values, strict=True))), keys_)
+
+
+def _refused(written: Written, ready: Ready) -> int:
+    """How many recipients have a slot value that a cloud provider would not take. Costs nothing where no wording has such a one."""
+    limits: list[tuple[int, int]] = []  # number of the slot, characters
+    for approved in written.wording.approved:
+        variables, longest = cast(list[list[Any]], approved["variables"]), cast(int, approved["longest"])
+        limits += [(value, longest) for _, value in variables if isinstance(value, int)]
+    if not limits:
+        return 0
+    found = (json.loads(slots or "[]") for slots in ready.slots)
+    return sum(any(unfit(values[at], longest) for at, longest in limits) for values in found)
 
 
 def _slots_missing(missing: Mapping[str, int]) -> BadInput:

@@ -24,8 +24,12 @@ def digest(value: object) -> str:
 
 def wording_digest(wording: Wording) -> str:
     """Over all that the public reads or hears of a wording; a clip counts by the digests of its files."""
+    approved = (
+        {"approved": wording.approved} if wording.approved else {}
+    )  # most have none: their digests stay what they were
     return digest(
         {
+            **approved,
             "channel": wording.channel,
             "format": wording.format,
             "languages": wording.languages,

@@ -1,14 +1,16 @@
 """A set tried out: every text rendered with the example facts and measured on its medium."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from broadcaster.compose.template_approved import ApprovedText, prove, unfit
 from broadcaster.compose.template_declarations import SLOTS
 from broadcaster.compose.template_facts import Fact, FactType, FactValue
 from broadcaster.compose.template_set import TemplateSet, TemplateText
 from broadcaster.compose.template_values import LANGUAGES
 from broadcaster.model import BadInput
 from channels import CHANNELS, channel_class
+from channels.sms import SignatureError, opt_out_tail
 
 DEFAULT_BOARD = "16/gb18030/pages"  # glyph, encoding, mode
 DEFAULT_SIZE = "128x32"  # the common band: 8 x 2 Chinese characters
@@ -36,6 +38,49 @@ def text_findings(made: TemplateSet) -> list[Finding]:
         for text in made.texts.values()
         for fault in text.checked.faults
     ]
+
+
+def approved_findings(made: TemplateSet, line: Callable[[str], int]) -> list[Finding]:
+    """What keeps an approved template from being used at all. `line` finds a table of set.toml."""
+    found: list[Finding] = []
+    for one in made.declared.approved.values():
+        text = made.texts.get(("sms", "", one.language))
+        faults = ["the set has no SMS in this language"] if text is None else []
+        for checked in () if text is None else one.checked(text.names):
+            faults += [fault.message for fault in checked.faults]
+        found += [Finding("set.toml", line(one.table), 1, "bad-set", f"{one.table}: {fault}") for fault in faults]
+    return found
+
+
+def approved_trials(made: TemplateSet, line: Callable[[str], int]) -> list[Finding]:
+    """Approved templates that would not say the same as ours with the example facts, and where they part."""
+    found: list[Finding] = []
+    for one in made.declared.approved.values():
+        try:
+            why = _approved_fault(made, one)
+        except (BadInput, SignatureError) as error:
+            why = (error.code, str(error))
+        if why:
+            found.append(Finding("set.toml", line(one.table), 1, *why))
+    return found
+
+
+def _approved_fault(made: TemplateSet, one: ApprovedText) -> tuple[str, str] | None:
+    facts = {name: fact.read(fact.example) for name, fact in made.declared.facts.items()}
+    campaign, segment = _parted(facts)
+    ours = made.render("sms", "", one.language, campaign, segment)
+    values = made.variables(one, campaign, segment)
+    prove(one, ours, values, (made.signature[one.language], opt_out_tail(made.category, one.language)))
+    for slot in {slot for value in values for slot in value.slots}:
+        if why := unfit(SLOTS[slot][one.language], one.max_length):
+            return "approved-value", f"{one.provider}: the slot {slot}, as in the example, {why}"
+    return None
+
+
+def _parted(facts: Mapping[str, FactValue]) -> tuple[dict[str, FactValue], dict[str, object]]:
+    """Facts of the campaign, and those of the segment by their words."""
+    campaign = {name: value for name, value in facts.items() if value.fact.source == "campaign"}
+    return campaign, {name: value.as_json() for name, value in facts.items() if name not in campaign}
 
 
 def missing_languages(made: TemplateSet) -> list[Finding]:
@@ -77,8 +122,7 @@ def _others(fact: Fact) -> Iterator[FactValue]:
 
 
 def _try(made: TemplateSet, text: TemplateText, facts: Mapping[str, FactValue]) -> Iterator[tuple[str, str]]:
-    campaign = {name: value for name, value in facts.items() if value.fact.source == "campaign"}
-    segment = {name: value.as_json() for name, value in facts.items() if name not in campaign}
+    campaign, segment = _parted(facts)
     try:
         rendered = made.render(text.channel, text.format, text.language, campaign, segment)
     except BadInput as error:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from broadcaster.compose.template_approved import ApprovedText
+from broadcaster.compose.template_approved import declare as declare_approved
 from broadcaster.compose.template_facts import MAX_TEXT, SEGMENT_FACTS, Fact, FactProblem, FactType
 from broadcaster.compose.template_text import forbidden, hint, shown
 from broadcaster.compose.template_values import LANGUAGES, NAMED_CHOICES, Words
@@ -16,7 +18,7 @@ SLOTS: Mapping[str, Mapping[str, str]] = {  # the slots there are, with an examp
 }
 SLOT_CHANNELS = frozenset({"sms"})  # every other channel says the same to many
 MAX_EXPIRES_HOURS = 24 * 60
-_SET_KEYS = frozenset({"id", "title", "category", "signature", "expires_hours", "facts", "slots"})
+_SET_KEYS = frozenset({"id", "title", "category", "signature", "expires_hours", "facts", "slots", "approved"})
 _FACT_KEYS = frozenset(
     {"type", "source", "required", "default", "label", "max_length", "example", "choices", "not_before"}
 )
@@ -41,6 +43,7 @@ class Declared:
     expires_hours: int = 24
     facts: dict[str, Fact] = field(default_factory=dict)
     slots: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    approved: dict[tuple[str, str], ApprovedText] = field(default_factory=dict)  # provider, language
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -65,6 +68,7 @@ def read_declarations(data: Mapping[str, object], folder: str) -> Declared:
     for name, table in tables.items():
         part(f"facts.{name}", _fact, name, table)
     part("facts", _orders)
+    part("approved", _approved_tables, data.get("approved", {}))
     return made
 
 
@@ -97,6 +101,17 @@ def _slots(made: Declared, raw: object) -> None:
         if not isinstance(names, list) or not set(map(str, names)) <= set(SLOTS):
             raise FactProblem("bad-set", f"slots.{channel} holds some of {', '.join(SLOTS)}")
         made.slots[channel] = tuple(dict.fromkeys(names))
+
+
+def _approved_tables(made: Declared, raw: object) -> None:
+    if not isinstance(raw, Mapping) or not all(isinstance(tables, Mapping) for tables in raw.values()):
+        raise FactProblem("bad-set", 'approved holds tables: [approved.<provider>."<language>"]')
+    for provider, tables in raw.items():
+        for language, table in tables.items():
+            try:
+                made.approved[provider, language] = declare_approved(provider, language, table)
+            except FactProblem as problem:
+                made.problems.append(Problem(f'approved.{provider}."{language}"', problem.message))
 
 
 def _fact(made: Declared, name: str, table: object) -> None:

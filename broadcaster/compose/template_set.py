@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from broadcaster.compose.template_approved import ApprovedText
 from broadcaster.compose.template_declarations import Declared
 from broadcaster.compose.template_facts import Fact, FactProblem, FactType, FactValue
 from broadcaster.compose.template_language import Checked, Names, check
@@ -162,6 +163,19 @@ class TemplateSet:
         context = {name: self._said(name, language, facts, segment) for name in text.checked.facts}
         pieces, slots = text.compiled.render(context, CAPS.get(channel, DEFAULT_CAP))
         return Rendered(pieces, slots)
+
+    def approved(self, language: str) -> tuple[ApprovedText, ...]:
+        """Templates approved by cloud providers that say the SMS of a language."""
+        return tuple(one for (_, tag), one in self.declared.approved.items() if tag == language)
+
+    def variables(
+        self, approved: ApprovedText, facts: Mapping[str, FactValue], segment: Mapping[str, object]
+    ) -> list[Rendered]:
+        """The variables of an approved template, as `render` says them: each is one value, or one open slot. Raises BadInput."""
+        names, language = self.text("sms", "", approved.language).names, approved.language
+        needed = frozenset().union(*(checked.facts for checked in approved.checked(names)))
+        context = {name: self._said(name, language, facts, segment) for name in needed}
+        return [Rendered(*one.render(context, CAPS["sms"])) for one in approved.compiled(names)]
 
     def _said(self, name: str, language: str, facts: Mapping[str, FactValue], segment: Mapping[str, object]) -> object:
         if self.declared.facts[name].source == "segment":

@@ -7,11 +7,18 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import broadcaster
-from broadcaster.compose.template_check import Finding, missing_languages, text_findings, trial_findings
+from broadcaster.compose.template_check import (
+    Finding,
+    approved_findings,
+    approved_trials,
+    missing_languages,
+    text_findings,
+    trial_findings,
+)
 from broadcaster.compose.template_declarations import Declared, read_declarations
 from broadcaster.compose.template_facts import Fact, FactType, FactValue
 from broadcaster.compose.template_language import MAX_SOURCE, Names
@@ -98,7 +105,10 @@ def check_set(path: str | Path) -> list[Finding]:
     if made is None:
         return list(findings)
     found = [*findings, *missing_languages(made)]
-    return found if findings else found + trial_findings(made)
+    if findings:
+        return found
+    source, _ = _source(folder / "set.toml", MAX_SET_TOML)
+    return found + trial_findings(made) + approved_trials(made, partial(_line, source or ""))
 
 
 def render_with_slots(
@@ -178,7 +188,7 @@ def _read(folder: Path, stamp: _Stamp) -> tuple[TemplateSet | None, tuple[Findin
     made = TemplateSet(declared, texts)
     if not texts:
         findings.append(Finding("set.toml", 1, 1, "no-texts", "the set holds no text: add sms.zh-CN.txt"))
-    return made, (*findings, *text_findings(made))
+    return made, (*findings, *text_findings(made), *approved_findings(made, partial(_line, source)))
 
 
 def _texts(folder: Path, declared: Declared) -> tuple[dict[tuple[str, str, str], TemplateText], list[Finding]]:

@@ -13,6 +13,7 @@ from audio.clip import make_clip
 from audio.errors import AudioError, SpokenError, VoiceUnavailable
 from audio.spoken import spoken
 from broadcaster.compose.seal import wording_digest
+from broadcaster.compose.template_approved import prove
 from broadcaster.compose.template_declarations import SLOTS
 from broadcaster.compose.templates import FactValue, Rendered, TemplateSet
 from broadcaster.model import BadInput, Category, Mode, Unavailable, Wording
@@ -88,10 +89,22 @@ class Writer:
             said = tuple((language, self._said(language, one)) for language, one in rendered)
         pieces = tuple("\n\n".join(texts).split(_SLOT))
         wording = Wording(key.channel, key.format, key.languages, dict(key.segment), pieces, slots, said)
+        wording = replace(wording, approved=self._approved(key, rendered))
         return Written(wording, measured(wording))
 
     def _render(self, key: Key, language: str) -> Rendered:
         return self._set.render(key.channel, key.format, language, self._about.facts, dict(key.segment))
+
+    def _approved(self, key: Key, rendered: Sequence[tuple[str, Rendered]]) -> tuple[Mapping[str, object], ...]:
+        """Templates of cloud providers that say this, letter by letter. Raises BadInput where one says something else."""
+        if key.channel != "sms" or self._about.mode is not Mode.LIVE:  # an exercise goes to no provider
+            return ()
+        ((language, ours),) = rendered
+        signed = (self._set.signature.get(language, ""), opt_out_tail(self._about.category, language))
+        return tuple(
+            prove(one, ours, self._set.variables(one, self._about.facts, dict(key.segment)), signed)
+            for one in self._set.approved(language)
+        )
 
     def _told(self, channel: str, language: str, rendered: Rendered) -> str:
         text = _SLOT.join(rendered.pieces)

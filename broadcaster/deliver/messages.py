@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -10,7 +12,7 @@ from broadcaster.installation import Installation
 from broadcaster.model import BadInput, Unavailable
 from broadcaster.store import delivering
 from broadcaster.store.delivering import CampaignNow, Claimed
-from channels.base import Answer, AnswerWord, Message
+from channels.base import Answer, AnswerWord, Approved, Message
 
 log = structlog.get_logger(__name__)
 
@@ -31,21 +33,38 @@ class Messages:
     def __init__(self, inst: Installation) -> None:
         self._inst = inst
         self._pieces: dict[int, dict[int, list[str]]] = {}
+        self._approved: dict[int, dict[int, list[dict[str, Any]]]] = {}  # of those, templates of cloud providers
 
     def prepare(self, campaign_id: int) -> None:
         """Reads what a campaign's messages need. Raises Unavailable."""
         self.wordings(campaign_id)
 
     def made(
-        self, campaign: CampaignNow, rows: Sequence[Claimed], callback: Callable[[str], str]
+        self, campaign: CampaignNow, rows: Sequence[Claimed], callback: Callable[[str], str], provider: str = ""
     ) -> list[Message | Answer]:
-        """A message per row, or the answer of one that cannot be made: it must not hold up the others."""
+        """A message per row, or the answer of one that cannot be made: it must not hold up the others.
+
+        For `provider` they name the template that it has approved, where their wording has one.
+        """
         try:
             wordings = self.wordings(campaign.id)
         except Unavailable:  # the wordings could not be read: nobody is sent anything
             return [NOT_SENT] * len(rows)
         made = partial(self._message, campaign, wordings, callback)
-        return [made(row, values) for row, values in zip(rows, _slots(rows), strict=True)]
+        slots = _slots(rows)
+        found = [made(row, values) for row, values in zip(rows, slots, strict=True)]
+        if not self._approved.get(campaign.id):
+            return found
+        approved = {
+            key: told
+            for key, all_ in self._approved[campaign.id].items()
+            for told in all_
+            if told["provider"] == provider
+        }
+        return [
+            _with(one, approved.get(row.wording_id), values)
+            for one, row, values in zip(found, rows, slots, strict=True)
+        ]
 
     def _message(
         self,
@@ -79,8 +98,19 @@ class Messages:
                 rows = delivering.wordings_of(conn, campaign_id)
             if len(self._pieces) >= KEPT_CAMPAIGNS:
                 self._pieces.clear()
+                self._approved.clear()
+            self._approved[campaign_id] = {row.id: json.loads(row.approved) for row in rows if row.approved}
             self._pieces[campaign_id] = {row.id: json.loads(row.pieces) for row in rows}
         return self._pieces[campaign_id]
+
+
+def _with(one: Message | Answer, approved: dict[str, Any] | None, values: Slots) -> Message | Answer:
+    """The message with its template: a number among the variables is that of a slot."""
+    if approved is None or isinstance(one, Answer):
+        return one
+    given = values or ()
+    filled = tuple((hole, given[told] if isinstance(told, int) else told) for hole, told in approved["variables"])
+    return replace(one, approved=Approved(approved["id"], filled))
 
 
 def _slots(rows: Sequence[Claimed]) -> list[Slots]:

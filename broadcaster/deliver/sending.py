@@ -75,7 +75,9 @@ class Sender:
     def send(self, chunk: ChunkRow, window: Window, stop: Event) -> Sent:
         """An answer for every row. Nothing raises from here: what was not surely refused may have left."""
         route = self._routes.by_name(window.campaign.mode, chunk.channel, chunk.lane, window.provider)
-        messages = self._messages.made(window.campaign, window.rows, addresses(self._inst, route.channel))
+        messages = self._messages.made(
+            window.campaign, window.rows, addresses(self._inst, route.channel), route.provider
+        )
         ready = [message for message in messages if isinstance(message, Message)]
         told = self._in_batches(route, chunk, window, ready, stop)
         answers = iter(told)

@@ -201,11 +201,14 @@ class FrozenWording:
     languages: str
     pieces: str
     digest: str
+    approved: str | None = None
 
 
 def wordings_of(conn: Connection, campaign_id: int) -> list[FrozenWording]:
     """The frozen wordings of a campaign."""
-    rows = run(conn, "SELECT id, channel, languages, pieces, digest FROM wording WHERE campaign_id = ?", campaign_id)
+    rows = run(
+        conn, "SELECT id, channel, languages, pieces, digest, approved FROM wording WHERE campaign_id = ?", campaign_id
+    )
     return [FrozenWording(*row) for row in rows]
 
 

@@ -9,11 +9,11 @@ from broadcaster.model import Wording
 from broadcaster.store.driver import run
 
 _ADD = (
-    "INSERT INTO wording (campaign_id, channel, format, languages, segment, pieces, slots, spoken, clip, size, digest) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+    "INSERT INTO wording (campaign_id, channel, format, languages, segment, pieces, slots, spoken, clip, size, digest, "
+    "approved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
 )
 _READ = (
-    "SELECT id, channel, format, languages, segment, pieces, slots, spoken, clip, size, digest "
+    "SELECT id, channel, format, languages, segment, pieces, slots, spoken, clip, size, digest, approved "
     "FROM wording WHERE campaign_id = ? ORDER BY id"
 )
 
@@ -33,6 +33,7 @@ def add(conn: Connection, campaign_id: int, wording: Wording, size: dict[str, ob
         _json(dict(wording.clip_facts)) if wording.clip_facts else None,
         _json(size),
         wording.digest,
+        _json(wording.approved) if wording.approved else None,
     )
     return int(found.scalar_one())
 
@@ -43,7 +44,7 @@ def of_campaign(conn: Connection, campaign_id: int) -> Sequence[tuple[int, Wordi
 
 
 def _wording(wording_id: int, *row: str) -> tuple[int, Wording, dict[str, object]]:
-    channel, format_, languages, segment, pieces, slots, spoken, clip, size, digest = row
+    channel, format_, languages, segment, pieces, slots, spoken, clip, size, digest, approved = row
     facts = json.loads(clip) if clip else {}
     wording = Wording(
         channel,
@@ -55,6 +56,7 @@ def _wording(wording_id: int, *row: str) -> tuple[int, Wording, dict[str, object
         tuple((language, words) for language, words in json.loads(spoken or "[]")),
         clip_facts=facts,
         digest=digest,
+        approved=tuple(json.loads(approved or "[]")),
     )
     return wording_id, wording, json.loads(size)
 
