@@ -47,10 +47,13 @@ class Budget:
         self._per_second = max(n / passed, self._per_second * 0.5 ** (passed / HALVES_IN_S))
         self._last = now
 
-    def due(self, wanted: int) -> int:
-        """The moment (ms) for a second try that is wanted at a moment: then, or when the budget has room."""
-        self._slot = max(float(wanted), self._slot + 1000.0 / max(LEAST_TRIES, BUDGET * self._per_second))
-        return int(self._slot)
+    def due(self, wanted: int, now: int) -> int:
+        """The moment (ms) for a second try that is wanted at a moment: then, or when the budget has room.
+
+        Room is taken in the order in which it is asked for: one that must wait long does not hold up those behind it.
+        """
+        self._slot = max(float(now), self._slot + 1000.0 / max(LEAST_TRIES, BUDGET * self._per_second))
+        return max(wanted, int(self._slot))
 
 
 class Circuit:

@@ -169,7 +169,7 @@ def _result(inst: Installation, sent: Sent, row: Claimed, answer: Answer, now: i
     # Surely not processed: it ends with the campaign's time, not by count.
     due = now + pace.pause_ms(inst.settings, row.attempt, answer.after_s)
     if sent.budget:
-        due = sent.budget.due(due)
+        due = sent.budget.due(due, now)
     return Result(row.n, Outcome.WAITING, *said, due_at=min(due, campaign.expires_at))
 
 

@@ -183,7 +183,7 @@ def test_a_record_lost_while_others_of_its_lane_are_worked_on_is_sent_soon(
         conn.execute(text("UPDATE chunk SET published_at = :now"), {"now": now_ms(conn)})
     for _ in range(3):
         plan(10, install=far)
-    assert until(lambda: planned.outcomes() == {"accepted": 10}, 15) < 8
+    assert until(lambda: planned.outcomes() == {"accepted": 10}, 40) < 30
 
 
 @pytest.mark.usefixtures("working")

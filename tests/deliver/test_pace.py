@@ -57,14 +57,14 @@ def test_second_tries_are_spread_to_a_share_of_the_first(monkeypatch: pytest.Mon
     budget = Budget()
     clock[0] += 1.0
     budget.sent(1000)
-    dues = [budget.due(50_000) for _ in range(400)]
+    dues = [budget.due(50_000, 50_000) for _ in range(400)]
     assert dues == sorted(dues)
     assert dues[-1] - dues[0] >= 399 * 1000 / (1000 * BUDGET) - 1
 
 
 def test_a_provider_that_takes_nothing_is_still_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     budget = Budget()
-    dues = [budget.due(10_000) for _ in range(3)]
+    dues = [budget.due(10_000, 10_000) for _ in range(3)]
     assert [b - a for a, b in itertools.pairwise(dues)] == [1000 / LEAST_TRIES] * 2
 
 
@@ -87,3 +87,9 @@ def test_under_mixed_refusals_a_stretch_holds_no_more_than_a_fifth_of_second_tri
         planned.carry_out("sms")
     assert planned.outcomes() == planned.counters() == {"accepted": 1000}
     assert len(channel.given) == 1000 + 333
+
+
+def test_one_that_must_wait_long_does_not_hold_up_those_behind_it() -> None:
+    budget = Budget()
+    assert budget.due(900_000, 10_000) == 900_000
+    assert budget.due(11_000, 10_000) <= 12_000
