@@ -2,22 +2,22 @@
 
 import asyncio
 import os
-import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from functools import lru_cache
 from typing import TypeVar
 
-import aiohttp
-from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from channels.base import Answer, AnswerWord, ChannelError, ChannelSettings
-from channels.replies import Reply, retry_after
+from channels.http1 import Client, Head, NotSent, Refused, TlsFault, head
+from channels.http1_connection import Lost
+from channels.replies import Reply
 
-# Nothing is stuck longer than 15 s (T13 of the fact sheets): 3 s to find and reach the provider, 10 s for its reply. aiohttp
-# could keep these times itself, with three timers a request: 8 of the 66 µs of CPU that a request took. One look a second
-# through the requests in flight does the same, and ends a reply that drips byte by byte as well.
+# Nothing is stuck longer than 15 s (T13 of the fact sheets): 3 s to find and reach the provider, 10 s for its reply. Not by
+# timers of each request, which cost 8 µs of CPU: one look a second through the requests in flight does the same, and ends a
+# reply that drips byte by byte as well.
 CONNECT_S = 3.0
 ANSWER_S = 13.0
 LOOK_EVERY_S = 1.0
@@ -26,6 +26,7 @@ LOOK_EVERY_S = 1.0
 KEEP_ALIVE_S = 4.0
 MOST_CONNECTIONS = 2000
 MOST_BODY = 65_536  # of a reply; more is not an answer to a message
+NO_HEADERS: Mapping[str, str] = {}
 
 T = TypeVar("T")  # a message, as a rule
 
@@ -39,7 +40,7 @@ class Unanswered(Exception):
 
 
 class Wire:
-    """One event loop in a thread, one session on it. Built at first use, so that a fork before it does no harm."""
+    """One event loop in a thread, one HTTP client on it. Built at first use, so that a fork before it does no harm."""
 
     def __init__(self, connections: int = 100) -> None:
         """`connections`: requests in flight at most, of one call of `each`."""
@@ -47,7 +48,7 @@ class Wire:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._process = 0
-        self._session: aiohttp.ClientSession | None = None
+        self._client: Client | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._since: dict[asyncio.Task[None], float] = {}  # requests in flight and when they began
         self._lock = threading.Lock()
@@ -76,31 +77,21 @@ class Wire:
 
     async def post(self, url: URL, body: bytes) -> Reply:
         """POSTs JSON, from the loop; redirects are not followed. Raises Unanswered."""
-        if self._session is None:
-            raise Unanswered(Answer(AnswerWord.RETRY, reason="closed"))
-        try:
-            async with self._session.post(url, data=body, allow_redirects=False) as reply:
-                told = await reply.read() if (reply.content_length or MOST_BODY) < MOST_BODY else await _bounded(reply)
-                waits = reply.headers.get("Retry-After") if reply.status >= 300 else None
-                return Reply(reply.status, told, retry_after(waits) if waits else None)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise Unanswered(_unanswered(error)) from None  # its text may hold the address, and that a key
+        return await self.request("POST", url, NO_HEADERS, body)
 
     async def request(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes = b"", most: int = MOST_BODY
     ) -> Reply:
         """Any other request, with headers of its own, from the loop; no more than `most` bytes are read. Raises Unanswered."""
-        if self._session is None:
+        client = self._client
+        if client is None:
             raise Unanswered(Answer(AnswerWord.RETRY, reason="closed"))
         try:
-            async with self._session.request(
-                method, url, data=body or None, headers=headers, allow_redirects=False
-            ) as reply:
-                waits = reply.headers.get("Retry-After") if reply.status >= 300 else None
-                told = await reply.read() if (reply.content_length or most) < most else await _bounded(reply, most)
-                return Reply(reply.status, told, retry_after(waits) if waits else None)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise Unanswered(_unanswered(error)) from None  # its text may hold the address, and that a key
+            # Without a body the message stands in the address: each head is another, and none is worth keeping.
+            asked = _head(method, url, tuple(headers.items())) if body else head(method, url, headers, body=False)
+            return await client.ask(asked, body, most)
+        except (NotSent, Lost) as error:
+            raise Unanswered(_unanswered(error)) from None
 
     def close(self) -> None:
         """Ends the connections and the thread; what is in flight becomes uncertain. A later request starts them again."""
@@ -125,17 +116,8 @@ class Wire:
             return self._loop
 
     async def _begin(self) -> None:
-        self._session = aiohttp.ClientSession(
-            # No limit in the connector: there are as many runners as connections, and a wait would count as time of a reply.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, resolver=_Resolver()),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Content-Type": "application/json", "User-Agent": "public-alert-broadcaster"},
-            skip_auto_headers=("Accept-Encoding",),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
-        )
-        # aiohttp sends a GET again by itself where a kept connection broke, since a GET is taken to change nothing. At Kannel it
-        # is a message, and the first may have been taken. There is no public switch; a test sees whether this one still works.
-        self._session._retry_connection = False
+        # No limit of connections in the client: there are as many runners, and a wait would count as time of a reply.
+        self._client = Client(CONNECT_S, KEEP_ALIVE_S)
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -146,13 +128,15 @@ class Wire:
             for task in [task for task, since in self._since.items() if since < oldest]:
                 del self._since[task]  # the sign for its runner that it was ended here
                 task.cancel()
+            if self._client is not None:
+                self._client.tidy()
 
     async def _end(self) -> None:
-        session, self._session = self._session, None
+        client, self._client = self._client, None
         if self._watcher is not None:
             self._watcher.cancel()
-        if session is not None:
-            await session.close()
+        if client is not None:
+            client.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=2)
@@ -171,26 +155,21 @@ class Wire:
             for at, message in turns:
                 self._since[task] = clock()
                 try:
-                    answers[at] = await _answer(ask, message)
+                    answers[at] = await ask(message)
+                except Unanswered as error:
+                    answers[at] = error.answer
                 except asyncio.CancelledError:
                     if task in self._since:
                         raise
                     task.uncancel()
                     answers[at] = Answer(AnswerWord.UNCERTAIN, reason="timeout")
+                except Exception as error:
+                    # A fault of ours after the request may have left: its kind is kept, its text may hold an address.
+                    answers[at] = Answer(AnswerWord.UNCERTAIN, reason="adapter-fault", detail=type(error).__name__)
             self._since.pop(task, None)
 
         await asyncio.gather(*[run() for _ in range(min(self._connections, len(messages)))])
         return [answers[at] for at in range(len(messages))]
-
-
-async def _answer(ask: Callable[[T], Awaitable[Answer]], message: T) -> Answer:
-    try:
-        return await ask(message)
-    except Unanswered as error:
-        return error.answer
-    except Exception as error:
-        # A fault of ours after the request may have left: its kind is kept, its text may hold an address.
-        return Answer(AnswerWord.UNCERTAIN, reason="adapter-fault", detail=type(error).__name__)
 
 
 def base_url(address: str) -> URL:
@@ -212,40 +191,16 @@ def connections(settings: ChannelSettings) -> int:
     return int(told)
 
 
-def _unanswered(error: Exception) -> Answer:
-    name = type(error).__name__
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Answer(AnswerWord.RETRY, reason="connect-timeout", detail=name)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Answer(AnswerWord.CONFIG_ERROR, reason="tls", detail=name)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Answer(AnswerWord.RETRY, reason="not-connected", detail=name)
-    if isinstance(error, aiohttp.InvalidURL):
-        return Answer(AnswerWord.CONFIG_ERROR, reason="address", detail=name)
-    reason = "timeout" if isinstance(error, TimeoutError) else "connection-lost"
-    return Answer(AnswerWord.UNCERTAIN, reason=reason, detail=name)
+@lru_cache(maxsize=256)  # a provider's address and headers are the same for every message
+def _head(method: str, url: URL, headers: tuple[tuple[str, str], ...]) -> Head:
+    return head(method, url, dict(headers))
 
 
-class _Resolver(aiohttp.ThreadedResolver):
-    """A resolver that hangs has sent nothing: within its time it is `retry`, not a request without a reply."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Addresses of a host. Raises OSError: unknown, or not found in time."""
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                return await super().resolve(host, port, family)
-        except TimeoutError:
-            raise OSError("the name server did not answer in time") from None
-
-
-async def _bounded(reply: aiohttp.ClientResponse, most: int = MOST_BODY) -> bytes:
-    """The beginning of a reply of unknown or absurd length."""
-    out = b""
-    while len(out) < most and (more := await reply.content.readany()):
-        out += more
-    return out[:most]
+def _unanswered(error: NotSent | Lost) -> Answer:
+    if isinstance(error, Lost):
+        return Answer(AnswerWord.UNCERTAIN, reason="connection-lost", detail=error.kind)
+    word = AnswerWord.CONFIG_ERROR if isinstance(error, TlsFault | Refused) else AnswerWord.RETRY
+    return Answer(word, reason=error.reason, detail=error.kind)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

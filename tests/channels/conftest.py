@@ -5,12 +5,13 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import pytest
+from http1_server import LOOPS, Run, on
 
 from channels.base import Message
 
@@ -139,3 +140,13 @@ def messages() -> Callable[..., list[Message]]:
         return [Message(delivery=f"7-{n}-AbCdEfGhIjKl", **{**usual, **changes}) for n in range(1, count + 1)]
 
     return made
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs what is given on each kind of loop, for ten seconds at most."""
+
+    def go(what: Callable[[], Awaitable[Any]]) -> Any:
+        return on(LOOPS[request.param], what)
+
+    return go

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
-import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import channels.http1
 import channels.wire
 from channels.base import Answer, Callback, Channel, ChannelError, ChannelSettings, Message, Receipt, ReceiptWord
 from channels.sms import Sms
@@ -266,7 +266,7 @@ def test_a_name_server_that_hangs_is_a_retry(
         await asyncio.sleep(10)
         return []
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", hangs)
+    monkeypatch.setattr(channels.http1, "look_up", hangs)
     monkeypatch.setattr(channels.wire, "ANSWER_S", 5.0)
     sms = gateway("http://gateway.example/send")
     started = time.monotonic()
