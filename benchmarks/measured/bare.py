@@ -11,7 +11,7 @@ from pathlib import Path
 from channels.base import ACCEPTED, Answer, AnswerWord, Message
 from channels.wire import Wire, base_url
 
-CONNECTIONS = 50  # as many as a worker has in flight; aiohttp is slower with more
+CONNECTIONS = 50  # as many as a worker has in flight
 BATCH = 5_000
 
 

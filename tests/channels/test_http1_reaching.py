@@ -104,6 +104,24 @@ def test_names_are_looked_up_once_and_faults_not_kept(run: Run, monkeypatch: pyt
     assert asked == ["gateway.example"] * 2
 
 
+def test_who_gives_up_does_not_end_the_look_up_of_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def looks(_host: str, port: int) -> list[Any]:
+        await asyncio.sleep(0.05)
+        return [(AF_INET, SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(channels.http1, "look_up", looks)
+
+    async def go() -> Reply:
+        async with always(OK) as server:
+            asked = head("POST", URL(f"http://gateway.example:{server.port}/"), {})
+            first, second = (asyncio.ensure_future(server.client.ask(asked, b"", 100)) for _ in range(2))
+            await asyncio.sleep(0.01)
+            first.cancel()
+            return await second
+
+    assert run(go) == Reply(200, b"ok")
+
+
 def test_a_dead_address_does_not_stop_the_next(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def looks(_host: str, port: int) -> list[Any]:
         return [(AF_INET, SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
