@@ -201,9 +201,13 @@ def test_poison_goes_to_the_dead_letters_and_the_next_record_is_carried_out(
     )
     planned = plan(10, install=far)
     until(lambda: planned.outcomes() == {"accepted": 10})
-    with far.store.read() as conn:
-        dead = conn.execute(text("SELECT error, count(*) FROM dead_letter GROUP BY error ORDER BY error"))
-        assert [tuple(row) for row in dead] == [("record-empty", 1), ("record-forged", 3)]
+
+    def buried() -> list[tuple[Any, ...]]:
+        with far.store.read() as conn:
+            dead = conn.execute(text("SELECT error, count(*) FROM dead_letter GROUP BY error ORDER BY error"))
+            return [tuple(row) for row in dead]
+
+    until(lambda: buried() == [("record-empty", 1), ("record-forged", 3)])  # they may lie on another partition
 
 
 # Feeds
