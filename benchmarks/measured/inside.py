@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,7 +20,7 @@ from broadcaster.people import find_user
 from broadcaster.store import delivering, windows
 from broadcaster.store.clock import now_ms
 from broadcaster.store.counters import counting
-from broadcaster.store.delivering import CampaignNow, ChunkRow, Claimed
+from broadcaster.store.delivering import ChunkRow
 from broadcaster.store.recording import Held, record_accepted
 from channels.base import ACCEPTED, Answer, Message
 
@@ -33,11 +32,9 @@ class TimedMessages(Messages):
 
     taken = 0.0
 
-    def made(
-        self, campaign: CampaignNow, rows: Sequence[Claimed], callback: Callable[[str], str]
-    ) -> list[Message | Answer]:
+    def made(self, *given: Any, **more: Any) -> list[Message | Answer]:
         begun = time.perf_counter()
-        made = super().made(campaign, rows, callback)
+        made = super().made(*given, **more)
         self.taken += time.perf_counter() - begun
         return made
 
