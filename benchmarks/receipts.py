@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline import SilentSender, carry_out, prepared
+from measured.inside import SilentSender, carry_out, prepared
 
 from broadcaster.deliver.callbacks import receipt_path
 from broadcaster.installation import Installation
