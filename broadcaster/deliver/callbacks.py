@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d{7,}")  # what may be a phone number does not lie in th
 
 
 def signature(keys: Keys, provider: str, delivery: str = "") -> str:
-    """What makes an address one of ours: of a provider and a delivery, or of the door for a provider's batches. 1.1 µs."""
+    """What makes an address one of ours: of a provider and a delivery, or of the door for a provider's batches. 1.5 µs."""
     return keys.address_hmac(f"receipt/{provider}/{delivery}")
 
 
