@@ -71,6 +71,7 @@ def hurt(kannel: Kannel, box: str) -> None:
         time.sleep(2)
         kannel.start_bearerbox()
         kannel.start_centre()
+        kannel.await_smsbox()
     else:
         kannel.kill_smsbox()
         time.sleep(2)

@@ -252,6 +252,12 @@ class Kannel:
         if not self.smpp:
             self._end("centre", signal.SIGTERM)
 
+    def await_smsbox(self) -> None:
+        """Until smsbox is back after its bearerbox died. As a rule it starts itself anew; seen too: it panics and is gone."""
+        wait_until(lambda: listens(self.sendsms) or not self._lives(self._groups["smsbox"]), "smsbox by itself")
+        if not listens(self.sendsms):
+            self.start_smsbox()
+
     def kill_smsbox(self) -> None:
         """SIGKILL."""
         self._end("smsbox", signal.SIGKILL)
