@@ -92,3 +92,14 @@ def reserve(conn: Connection, who: tuple[str, str], takes: int, now: int) -> int
         *(*who, now + takes, now, now, takes),
     )
     return int(found.scalar_one()) - takes
+
+
+def take_turn(conn: Connection, provider: str, what: str, every: int, now: int) -> bool:
+    """Whether it is for this process to ask a provider `what`, which one of all processes does every so many microseconds."""
+    found = run(
+        conn,
+        "INSERT INTO provider_rate (provider, lane, free_at) VALUES (?, ?, ?) ON CONFLICT (provider, lane) DO UPDATE "
+        "SET free_at = excluded.free_at WHERE provider_rate.free_at <= ? RETURNING 1",
+        *(provider, what, now + every, now),
+    )
+    return found.first() is not None

@@ -93,3 +93,17 @@ def test_one_that_must_wait_long_does_not_hold_up_those_behind_it() -> None:
     budget = Budget()
     assert budget.due(900_000, 10_000) == 900_000
     assert budget.due(11_000, 10_000) <= 12_000
+
+
+def test_one_of_all_processes_has_a_turn(inst: Installation) -> None:
+    def turn(now: int) -> bool:
+        with inst.store.write() as conn:
+            return providers.take_turn(conn, "every", "look-up", 27_000_000, now)
+
+    assert [turn(now) for now in (1_000, 2_000, 27_000_000, 27_001_000, 27_002_000)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
