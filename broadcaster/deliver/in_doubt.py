@@ -103,7 +103,8 @@ def run(inst: Installation, stop: Event) -> None:
     try:
         while not stop.wait(EVERY_S):
             try:
-                if searchable and inst.store.transact(_my_turn):
+                mine: bool = bool(searchable) and inst.store.transact(_my_turn)
+                if mine:
                     look_up(inst, searchable)
             except Unavailable as error:
                 log.warning("look_up_waits", code=error.code, message=error.message)
