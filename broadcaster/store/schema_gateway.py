@@ -104,6 +104,7 @@ provider_state = Table(
 )
 
 # The moment at which a provider's rate allows the next message of a lane, shared by all workers. Microseconds since the epoch.
+# Also when what one of all processes does is due again (providers.take_turn): `lane` then says what that is.
 provider_rate = Table(
     "provider_rate",
     metadata,

@@ -16,7 +16,7 @@ OPERATIONS = {
     "approveCampaign", "cancelCampaign", "checkRecipients", "correctCampaign", "countAudience", "countCampaign",
     "createCampaign", "editCampaign", "findPlaces", "importRecipients", "listCampaignEvents", "listCampaignWordings",
     "listCampaigns", "listTemplateSets", "previewCampaign", "recountCampaign", "returnCampaign", "showCampaign",
-    "showStatus", "showTemplateSet", "submitCampaign",
+    "showStatus", "showTemplateSet", "submitCampaign", "claimMessages", "reportMessages",
 }  # fmt: skip
 
 
